@@ -1,0 +1,1 @@
+"""The ground floor: targets, terms, validation, randomness."""
