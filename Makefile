@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: help demo lint test docs simulate bench clean
+.PHONY: help demo lint test notebooks simulate bench clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,6 +33,10 @@ lint: $(VENV)/installed-dev ## ruff, mypy, import-linter
 
 test: $(VENV)/installed-dev ## the tests and the docstrings' examples
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+
+notebooks: $(VENV)/installed-dev ## execute the notebooks
+	$(PIP) install --quiet -c constraints.txt -e '.[notebooks]'
+	$(BIN)/python notebooks/run.py
 
 simulate: $(VENV)/installed-dev ## the slow statistical tests; prints their tables
 	$(BIN)/python -m pytest -q -s -m slow tests
