@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,10 @@ __all__ = ["FORMAT_VERSION", "read_state", "write_state"]
 FORMAT = "semistruct-model"
 FORMAT_VERSION = 1
 _JSON, _ARRAYS = "model.json", "arrays.safetensors"
+_DTYPES = frozenset(
+    ["bool", "float16", "float32", "float64"]
+    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+)
 
 
 def write_state(folder: str | os.PathLike[str], state: dict[str, Any]) -> None:
@@ -41,35 +45,39 @@ def write_state(folder: str | os.PathLike[str], state: dict[str, Any]) -> None:
     Raises
     ------
     PersistenceError
-        If a leaf cannot be written, or ``folder`` is something else than a saved model.
+        If a leaf cannot be written, or ``folder`` holds something else than a saved
+        model; then nothing is touched.
     """
     from safetensors.numpy import save_file
 
-    target = Path(folder)
-    if target.exists() and not (target / _JSON).is_file() and not _empty(target):
+    target = Path(folder).resolve()
+    if target.exists() and not _replaceable(target):
         raise PersistenceError(
-            f"{target} exists and is no saved model: it is left as it is. Choose "
-            "another folder."
+            f"{target} exists and holds something else than a saved model: it is left "
+            "as it is. Choose another folder."
         )
     arrays: dict[str, np.ndarray] = {}
     tree = _split(state, arrays, "")
     document = {"format": FORMAT, "version": FORMAT_VERSION, "state": tree}
     text = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    fresh, old = (
+        target.parent / f".{target.name}.{secrets.token_hex(8)}.{word}"
+        for word in ("new", "old")
+    )
+    fresh.mkdir()
     try:
         (fresh / _JSON).write_text(text, encoding="utf-8")
         save_file(arrays, fresh / _ARRAYS)
         if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-            target.rename(old / "old")
-            fresh.rename(target)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(target)
+            target.rename(old)
+        fresh.rename(target)
     finally:
-        if fresh.exists():
-            shutil.rmtree(fresh)
+        if old.exists() and not target.exists():
+            old.rename(target)
+        for left in (fresh, old):
+            if left.exists():
+                shutil.rmtree(left)
 
 
 def read_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def read_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         document = json.loads((source / _JSON).read_text(encoding="utf-8"))
         arrays = load_file(source / _ARRAYS)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise PersistenceError(
             f"{source} is not a saved model: {error}. A saved model is the folder that "
             "model.save(folder) wrote."
@@ -99,32 +107,41 @@ def read_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
             f"{source} has format version {document.get('version')!r}; this version of "
             f"semistruct reads version {FORMAT_VERSION}. Update semistruct."
         )
+    if not isinstance(document.get("state"), dict):
+        raise PersistenceError(f"{source / _JSON} holds no state.")
     return _join(document["state"], arrays)
 
 
-def _empty(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+def _replaceable(path: Path) -> bool:
+    """Whether a folder is empty, or holds a saved model and nothing else."""
+    names = {p.name for p in path.iterdir()} if path.is_dir() else {""}
+    return not names or names == {_JSON, _ARRAYS}
 
 
 def _split(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biuf":
+    if isinstance(value, torch.Tensor | np.ndarray):
+        name = str(getattr(value.dtype, "name", value.dtype)).removeprefix("torch.")
+        if name not in _DTYPES:
             raise PersistenceError(
-                f"An array of dtype {value.dtype} at {path!r} cannot be saved; allowed "
-                "are booleans, integers and floats."
+                f"An array of dtype {name} at {path!r} cannot be saved; allowed are "
+                "booleans, and integers and floats of at most 64 bits."
             )
-        arrays[path] = np.ascontiguousarray(value).reshape(value.shape)
-        return {"$array": path}
+        if isinstance(value, torch.Tensor):
+            value = value.detach().cpu().numpy()
+        key = path
+        while key in arrays:  # {"a/b": …, "a": {"b": …}}
+            key += "'"
+        arrays[key] = np.array(value, dtype=name, order="C", copy=True)
+        return {"$array": key}
     if isinstance(value, dict):
         odd = [k for k in value if not isinstance(k, str)]
         if odd:
             raise PersistenceError(f"The key {odd[0]!r} at {path!r} is not a string.")
-        return {k: _split(v, arrays, f"{path}/{k}") for k, v in value.items()}
+        escaped = {("$" + k if k.startswith("$") else k): v for k, v in value.items()}
+        return {k: _split(v, arrays, f"{path}/{k}") for k, v in escaped.items()}
     if isinstance(value, list | tuple):
         return [_split(v, arrays, f"{path}/{i}") for i, v in enumerate(value)]
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and value.dtype.kind in "biufU":
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return {"$float": repr(value)}
@@ -138,11 +155,14 @@ def _join(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         if set(value) == {"$array"}:
             try:
                 return arrays[value["$array"]]
-            except KeyError as error:
+            except (KeyError, TypeError) as error:
                 raise PersistenceError(f"The array {error} is not there.") from error
         if set(value) == {"$float"}:
-            return float(value["$float"])
-        return {k: _join(v, arrays) for k, v in value.items()}
+            try:
+                return float(value["$float"])
+            except (TypeError, ValueError) as error:
+                raise PersistenceError(f"A saved number is none: {error}.") from error
+        return {k.removeprefix("$"): _join(v, arrays) for k, v in value.items()}
     if isinstance(value, list):
         return [_join(v, arrays) for v in value]
     return value

@@ -1,4 +1,4 @@
-"""One rule for ``random_state``: None, an int, a Generator or a RandomState gives seeds.
+"""One rule for ``random_state``: what seeds None, an int and a generator give.
 
 ``None`` draws fresh entropy; an int gives the same numbers each time; a
 ``numpy.random.Generator`` or ``RandomState`` is advanced by the call, as scikit-learn

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from semistruct.exceptions import DataError
+
 __all__ = ["StepFunction"]
 
 
@@ -24,6 +26,11 @@ class StepFunction:
         Value before the first time: 1 for survival, 0 for a cumulative hazard.
     index : sequence, optional
         Names of the rows.
+
+    Raises
+    ------
+    DataError
+        If the times do not increase, or the shapes do not fit.
 
     Examples
     --------
@@ -44,7 +51,19 @@ class StepFunction:
         self.times = np.asarray(times, dtype=np.float64)
         self.values = np.atleast_2d(np.asarray(values, dtype=np.float64))
         self.before = float(before)
-        self.index = pd.RangeIndex(len(self.values)) if index is None else index
+        n, m = len(self.values), self.values.shape[-1]
+        self.index = pd.RangeIndex(n) if index is None else pd.Index(index)
+        if self.times.ndim != 1 or self.values.ndim != 2 or m != len(self.times):
+            raise DataError(
+                f"StepFunction: times of shape {self.times.shape} and values of shape "
+                f"{self.values.shape} do not fit; they are (m,) and (n, m)."
+            )
+        if len(self.index) != n:
+            raise DataError(
+                f"StepFunction: index has {len(self.index)} names for {n} rows."
+            )
+        if not np.all(np.diff(self.times) > 0):
+            raise DataError("StepFunction: times must increase, without ties or NaN.")
 
     def __call__(self, times: Any) -> np.ndarray:
         """Evaluate all functions at some times.
@@ -57,10 +76,13 @@ class StepFunction:
         Returns
         -------
         ndarray of shape (n, t)
+            NaN where a time is NaN.
         """
-        at = np.searchsorted(self.times, np.atleast_1d(times), side="right")
+        asked = np.atleast_1d(np.asarray(times, dtype=np.float64))
+        at = np.searchsorted(self.times, asked, side="right")
         first = np.full((len(self.values), 1), self.before)
-        return np.hstack([first, self.values])[:, at]
+        found = np.hstack([first, self.values])[:, at]
+        return np.where(np.isnan(asked), np.nan, found)
 
     def __len__(self) -> int:
         return len(self.values)

@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from semistruct._core._surv_checks import (
+    as_booleans,
+    as_causes,
+    as_labels,
+    as_numbers,
+    check_entry,
+    check_intervals,
+)
 from semistruct._core.validation import suggest
 from semistruct.exceptions import TargetError
 
@@ -33,16 +41,26 @@ class Surv:
     strata : array-like of shape (n,), optional
         Label of the stratum; each has its own baseline hazard.
     id : array-like of shape (n,), optional
-        Label of the subject, where a subject has several rows.
+        Label of the subject, where a subject has several rows. With ``entry``, the
+        intervals (entry, time] of a subject may not overlap within a stratum.
     cause : array-like of shape (n,), optional
-        Label of the cause of the event, for competing risks.
+        Label of the cause of the event, for competing risks; may be missing where the
+        row is censored, and is not looked at there.
     weights : array-like of shape (n,), optional
         Case weights, >= 0.
 
     Raises
     ------
     TargetError
-        If a field has another length, is not finite, negative, or an event is not 0/1.
+        If a field has another length, is not finite, negative, an event is not 0/1,
+        ``entry >= time``, or rows of an id overlap.
+
+    Attributes
+    ----------
+    time, event, entry, strata, id, cause, weights : ndarray of shape (n,) or None
+        The fields as they were given; ``event`` is boolean and never None.
+    causes : list
+        Distinct causes of the events, sorted.
 
     Examples
     --------
@@ -62,29 +80,24 @@ class Surv:
         event: Any = None,
         entry: Any = None,
         strata: Any = None,
-        id: Any = None,
+        id: Any = None,  # noqa: A002
         cause: Any = None,
         weights: Any = None,
     ) -> None:
-        self.time = _numbers("time", time, None)
+        self.time = as_numbers("time", time, None)
         n = len(self.time)
         self.event = (
-            np.ones(n, dtype=bool) if event is None else _booleans("event", event, n)
+            np.ones(n, dtype=bool) if event is None else as_booleans("event", event, n)
         )
-        self.entry = None if entry is None else _numbers("entry", entry, n)
-        self.strata = None if strata is None else _labels("strata", strata, n)
-        self.id = None if id is None else _labels("id", id, n)
-        self.cause = None if cause is None else _labels("cause", cause, n)
-        self.weights = None if weights is None else _numbers("weights", weights, n)
+        self.entry = None if entry is None else as_numbers("entry", entry, n)
+        self.strata = None if strata is None else as_labels("strata", strata, n)
+        self.id = None if id is None else as_labels("id", id, n)
+        self.cause = None if cause is None else as_causes(cause, self.event)
+        self.weights = None if weights is None else as_numbers("weights", weights, n)
         if self.entry is not None:
-            late = np.flatnonzero(self.entry >= self.time)
-            if late.size:
-                i = int(late[0])
-                raise TargetError(
-                    f"Surv: entry must lie before time; row {i} has entry "
-                    f"{self.entry[i]:g} and time {self.time[i]:g} ({late.size} such "
-                    "rows). Drop these rows or correct them."
-                )
+            check_entry(self.entry, self.time)
+            if self.id is not None:
+                check_intervals(self.entry, self.time, self.id, self.strata)
 
     @classmethod
     def from_tuples(cls, rows: Iterable[tuple[Any, Any]]) -> Surv:
@@ -101,10 +114,113 @@ class Surv:
         >>> ss.Surv.from_tuples([(True, 5.0), (False, 8.0)])
         Surv(n=2, events=1, time=[5, 8])
         """
-        pairs = [tuple(r) for r in rows]
-        if any(len(p) != 2 for p in pairs):
-            raise TargetError("Surv.from_tuples: each row must be a pair (event, time).")
+        try:
+            pairs = [tuple(r) for r in rows]
+        except TypeError:
+            pairs = [()]
+        for i, pair in enumerate(pairs):
+            if len(pair) != 2:
+                raise TargetError(
+                    "Surv.from_tuples: each row must be a pair (event, time); row "
+                    f"{i} is not."
+                )
         return cls([p[1] for p in pairs], [p[0] for p in pairs])
+
+    @classmethod
+    def coerce(cls, y: Any) -> Surv:
+        """Make a target of what a user may give as ``y``.
+
+        Parameters
+        ----------
+        y : Surv, structured array of two fields, or array-like of shape (n,)
+            A boolean field and a time, as scikit-survival has them; numbers alone are
+            uncensored times.
+
+        Examples
+        --------
+        >>> import semistruct as ss
+        >>> ss.Surv.coerce([5.0, 8.0])
+        Surv(n=2, events=2, time=[5, 8])
+        """
+        if isinstance(y, cls):
+            return y
+        names = getattr(getattr(y, "dtype", None), "names", None)
+        return cls.from_structured(y) if names and len(names) == 2 else cls(y)
+
+    @classmethod
+    def from_structured(cls, y: np.ndarray) -> Surv:
+        """Make a target from scikit-survival's structured array.
+
+        Parameters
+        ----------
+        y : structured array of shape (n,) with two fields
+            A boolean field is the event; without one, time comes first.
+
+        Examples
+        --------
+        >>> import numpy as np, semistruct as ss
+        >>> kind = [("status", bool), ("months", float)]
+        >>> ss.Surv.from_structured(np.array([(True, 5.0), (False, 8.0)], dtype=kind))
+        Surv(n=2, events=1, time=[5, 8])
+        """
+        names: tuple[str, ...] = getattr(getattr(y, "dtype", None), "names", ()) or ()
+        if len(names) != 2:
+            raise TargetError(
+                "Surv.from_structured: a structured array of two fields, event and "
+                f"time, is needed; the fields are {names}."
+            )
+        event, time = names
+        if y.dtype[event].kind != "b":
+            event, time = time, event
+        return cls(y[time], y[event])
+
+    @classmethod
+    def from_pycox(cls, target: tuple[Any, Any]) -> Surv:
+        """Make a target from pycox's pair ``(durations, events)``.
+
+        Parameters
+        ----------
+        target : (array-like of shape (n,), array-like of shape (n,))
+            Events are 0/1, or with competing risks 0 for censored and 1, 2, … for the
+            causes.
+
+        Examples
+        --------
+        >>> import semistruct as ss
+        >>> ss.Surv.from_pycox(([5.0, 8.0, 3.0], [2, 0, 1])).cause.tolist()
+        [2, 0, 1]
+        """
+        if not isinstance(target, tuple | list) or len(target) != 2:
+            raise TargetError("Surv.from_pycox: a pair (durations, events) is needed.")
+        time, status = target
+        codes = np.asarray(status)
+        several = codes.dtype.kind in "iuf" and len(codes) > 0 and codes.max() > 1
+        return cls.from_status(time, codes) if several else cls(time, codes)
+
+    @classmethod
+    def from_status(cls, time: Any, status: Any, censored: Any = 0) -> Surv:
+        """Make a target of competing risks from one column of states.
+
+        Parameters
+        ----------
+        time : array-like of shape (n,)
+            Times of events or of censoring.
+        status : array-like of shape (n,)
+            The cause of the event, or ``censored``.
+        censored : label, default=0
+            What stands in ``status`` for a censored row.
+
+        Examples
+        --------
+        >>> import semistruct as ss
+        >>> y = ss.Surv.from_status([5.0, 8.0, 3.0], ["death", "alive", "relapse"],
+        ...                         censored="alive")
+        >>> y, y.causes
+        (Surv(n=3, events=2, time=[3, 8], cause), ['death', 'relapse'])
+        """
+        times = as_numbers("time", time, None)
+        states = as_labels("status", status, len(times))
+        return cls(times, states != censored, cause=states)
 
     @classmethod
     def from_frame(
@@ -161,6 +277,8 @@ class Surv:
 
     def __getitem__(self, key: Any) -> Surv:
         rows = np.atleast_1d(np.arange(len(self))[key])
+        if rows.ndim != 1:
+            raise IndexError(f"Surv has one dimension; the index has {rows.ndim}.")
         fields = (getattr(self, f) for f in _FIELDS)
         picked = Surv.__new__(Surv)
         for name, value in zip(_FIELDS, fields, strict=True):
@@ -171,6 +289,8 @@ class Surv:
         return iter(zip(self.event.tolist(), self.time.tolist(), strict=True))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("Surv: an array of it is always a copy.")
         out = np.empty(len(self), dtype=self.dtype)
         out["event"], out["time"] = self.event, self.time
         return out if dtype is None else out.astype(dtype)
@@ -193,62 +313,71 @@ class Surv:
         also = f", {', '.join(extra)}" if extra else ""
         return f"Surv(n={n}, events={int(self.event.sum())}{span}{also})"
 
-    def to_frame(self) -> pd.DataFrame:
-        """Give the fields that are there as the columns of a DataFrame."""
-        fields = {f: getattr(self, f) for f in _FIELDS}
+    @property
+    def causes(self) -> list[Any]:
+        """Distinct causes of the events, sorted; empty without causes."""
+        seen = set() if self.cause is None else set(self.cause[self.event].tolist())
+        return sorted(seen, key=lambda cause: (isinstance(cause, str), cause))
+
+    def to_frame(self, **columns: str) -> pd.DataFrame:
+        """Give the fields that are there as the columns of a DataFrame.
+
+        Parameters
+        ----------
+        **columns : str
+            Other names for the columns, by field; the mirror of ``from_frame``.
+
+        Examples
+        --------
+        >>> import semistruct as ss
+        >>> y = ss.Surv([5.0, 8.0], [1, 0])
+        >>> y.to_frame(time="duration")  # lifelines: duration_col, event_col
+           duration  event
+        0       5.0   True
+        1       8.0  False
+        """
+        for field in columns:
+            if field not in _FIELDS:
+                raise TargetError(
+                    f"Surv.to_frame: unknown field {field!r}; known are "
+                    f"{', '.join(_FIELDS)}.{suggest(field, _FIELDS)}"
+                )
+        fields = {columns.get(f, f): getattr(self, f) for f in _FIELDS}
         return pd.DataFrame({f: v for f, v in fields.items() if v is not None})
 
+    def to_structured(self, event: str = "event", time: str = "time") -> np.ndarray:
+        """Give scikit-survival's structured array; only events and times go into it.
 
-def _flat(name: str, values: Any, n: int | None) -> np.ndarray:
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise TargetError(f"Surv: {name} must have one dimension; got {array.ndim}.")
-    if n is not None and len(array) != n:
-        raise TargetError(f"Surv: {name} has {len(array)} rows, but time has {n}.")
-    return array
+        Parameters
+        ----------
+        event, time : str
+            Names of its fields.
 
+        Examples
+        --------
+        >>> import semistruct as ss
+        >>> ss.Surv([5.0, 8.0], [1, 0]).to_structured("status", "months").dtype.names
+        ('status', 'months')
+        """
+        return np.asarray(self, dtype=self.dtype).view([(event, bool), (time, float)])
 
-def _numbers(name: str, values: Any, n: int | None) -> np.ndarray:
-    array = _flat(name, values, n)
-    try:
-        array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TargetError(
-            f"Surv: {name} must be numbers; got dtype {array.dtype}."
-        ) from error
-    bad = np.flatnonzero(~np.isfinite(array) | (array < 0))
-    if bad.size:
-        i = int(bad[0])
-        raise TargetError(
-            f"Surv: {name} must be finite and not negative; row {i} is {array[i]} "
-            f"({bad.size} such rows). Drop these rows or correct them."
-        )
-    return array
+    def to_pycox(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give pycox's pair (durations, events).
 
+        Returns
+        -------
+        durations : ndarray of shape (n,)
+        events : ndarray of shape (n,) of int64
+            0 for censored; 1, or with causes their place in ``causes`` from 1 on.
 
-def _booleans(name: str, values: Any, n: int) -> np.ndarray:
-    array = _flat(name, values, n)
-    if array.dtype == bool:
-        return array.copy()
-    try:
-        number = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TargetError(
-            f"Surv: {name} must be boolean or 0/1; got dtype {array.dtype}."
-        ) from error
-    bad = np.flatnonzero((number != 0) & (number != 1))
-    if bad.size:
-        i = int(bad[0])
-        raise TargetError(
-            f"Surv: {name} must be boolean or 0/1; row {i} is {array[i]}. Recode it, "
-            "for instance (status == 2)."
-        )
-    return number.astype(bool)
-
-
-def _labels(name: str, values: Any, n: int) -> np.ndarray:
-    array = _flat(name, values, n)
-    missing = np.flatnonzero(pd.isna(array))
-    if missing.size:
-        raise TargetError(f"Surv: {name} is missing in row {int(missing[0])}.")
-    return array
+        Examples
+        --------
+        >>> import semistruct as ss
+        >>> ss.Surv([5.0, 8.0], [1, 0]).to_pycox()
+        (array([5., 8.]), array([1, 0]))
+        """
+        events = self.event.astype(np.int64)
+        if self.cause is not None:
+            place = {cause: k for k, cause in enumerate(self.causes, start=1)}
+            events[self.event] = [place[c] for c in self.cause[self.event].tolist()]
+        return self.time.copy(), events

@@ -6,6 +6,7 @@ import difflib
 import math
 import numbers
 from collections.abc import Iterable
+from typing import Any
 
 from semistruct.exceptions import ParameterError
 
@@ -35,7 +36,10 @@ def check_choice(
     """Raise ParameterError unless ``value`` is one of ``allowed``."""
     options = list(allowed)
     for option in options:
-        if type(value) is type(option) and value == option:
+        same = isinstance(value, type(option)) and not (
+            isinstance(value, bool) and not isinstance(option, bool)
+        )
+        if same and value == option:
             return
     near = suggest(value, (str(o) for o in options)) if isinstance(value, str) else ""
     raise ParameterError(
@@ -75,7 +79,7 @@ def check_number(
     parameter, owner : str
         Names for the message.
     low, high : float
-        Ends of the interval.
+        Ends of the interval; an infinite one never belongs to it.
     closed : {"both", "left", "right", "neither"}, default="both"
         Which ends belong to it.
     integer : bool, default=False
@@ -85,16 +89,18 @@ def check_number(
     """
     if none and value is None:
         return
+    with_low = closed in ("both", "left") and math.isfinite(low)
+    with_high = closed in ("both", "right") and math.isfinite(high)
     kind: type = numbers.Integral if integer else numbers.Real
     good = isinstance(value, kind) and not isinstance(value, bool)
     if good:
-        number = float(value)  # type: ignore[arg-type]
-        above = number >= low if closed in ("both", "left") else number > low
-        below = number <= high if closed in ("both", "right") else number < high
-        good = above and below
+        number: Any = value
+        above = number >= low if with_low else number > low
+        below = number <= high if with_high else number < high
+        good = bool(above and below)
     if not good:
-        left = "[" if closed in ("both", "left") and math.isfinite(low) else "("
-        right = "]" if closed in ("both", "right") and math.isfinite(high) else ")"
+        left = "[" if with_low else "("
+        right = "]" if with_high else ")"
         word = "an integer" if integer else "a number"
         allowed = f"{word} in {left}{low:g}, {high:g}{right}"
         raise ParameterError(
