@@ -6,22 +6,20 @@ the orthogonalisation, the objective of the deep terms and the split for early s
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
-from sklearn.model_selection import (
-    GroupShuffleSplit,
-    ShuffleSplit,
-    StratifiedGroupKFold,
-    StratifiedShuffleSplit,
-)
 
 from semistruct._core.surv import Surv
-from semistruct.design import Penalty
-from semistruct.exceptions import DataError
+from semistruct.design import DesignOperator, StructuredDesign
+from semistruct.exceptions import DataError, InferenceWarning
 from semistruct.families import Family
 from semistruct.networks import SemiStructuredNetwork
 from semistruct.objectives import CoxObjective, LikelihoodObjective, Objective
@@ -33,40 +31,50 @@ __all__ = ["CoxHead", "GlmHead", "Head"]
 class Head(ABC):
     """The target of one fit, and what is done with it; abstract."""
 
-    n_predictors: int
+    names: tuple[Any, ...]  # of the linear predictors
     has_intercept: bool
+
+    @property
+    def n_predictors(self) -> int:
+        """Number K of linear predictors."""
+        return len(self.names)
 
     @abstractmethod
     def fit_exact(
         self,
-        matrix: np.ndarray,
-        penalties: Sequence[Penalty],
+        matrices: Sequence[np.ndarray | DesignOperator],
+        designs: Sequence[StructuredDesign],
         offset: np.ndarray,
-        sp: np.ndarray | None = None,
     ) -> ExactFit:
-        """Fit the structured part; ``matrix`` (n, p), ``offset`` (n, K)."""
+        """Fit the structured part.
+
+        ``matrices`` (n, p_k) are the designs of each predictor, evaluated; ``offset``
+        is (n, K).
+        """
 
     @abstractmethod
     def projection_columns(self) -> np.ndarray:
         """Columns (n, s) that the projection needs beside those of the design."""
 
-    @abstractmethod
-    def scale(self, fit: ExactFit) -> float:
-        """Unit of the linear predictor in which the network learns."""
+    def units(self, fit: ExactFit) -> np.ndarray:
+        """Give the unit (K,) of each linear predictor in which the network learns."""
+        return np.ones(self.n_predictors)
 
     @abstractmethod
-    def tensors(self, scale: float) -> dict[str, torch.Tensor]:
-        """Target and weights as float32 tensors, in the network's unit."""
+    def tensors(self, fit: ExactFit) -> dict[str, torch.Tensor]:
+        """Target, offset (n, K) and weights of the rows, around ``fit``."""
 
     @abstractmethod
-    def objective(self, network: SemiStructuredNetwork) -> Objective:
-        """Objective of the deep terms."""
+    def objective(self, network: SemiStructuredNetwork, fit: ExactFit) -> Objective:
+        """Objective of the deep terms, with what ``fit`` found of the rest."""
 
     @abstractmethod
-    def held_out_dispersion(
-        self, fit: ExactFit, held_out: np.ndarray
-    ) -> ExactFit:
+    def held_out_dispersion(self, fit: ExactFit, held_out: np.ndarray) -> ExactFit:
         """Replace the dispersion by that of rows which trained no network."""
+
+    def deviances(self, fit: ExactFit) -> tuple[float, float] | None:
+        """Give the deviance of a fit and that of the null model, where there are."""
+        return None
 
     @abstractmethod
     def strata(self) -> np.ndarray | None:
@@ -76,15 +84,32 @@ class Head(ABC):
         self, fraction: float, seed: int, groups: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Split the rows into training and validation; groups are never torn."""
+        # imported here: it costs a sixth of a second at start
+        from sklearn.model_selection import (
+            GroupShuffleSplit,
+            ShuffleSplit,
+            StratifiedGroupKFold,
+            StratifiedShuffleSplit,
+        )
+
         strata, n = self.strata(), self.n_rows
+        if fraction == 0:
+            return np.arange(n), np.empty(0, dtype=np.int64)
+        if groups is not None and len(np.unique(groups)) < 2:
+            raise DataError(
+                "All rows are of one group (or of one id), so early stopping cannot "
+                "hold rows out without tearing it. Give two groups or more, or "
+                "training=Training(validation_fraction=0)."
+            )
         classes = None if strata is None else np.unique(strata, return_counts=True)[1]
-        if classes is not None and (
-            classes.min() < 2 or fraction * n < len(classes)
-        ):
+        if classes is not None and (classes.min() < 2 or fraction * n < len(classes)):
             strata = None
         blank = np.zeros((n, 1))
+        folds = max(2, round(1 / fraction))
+        if groups is not None and classes is not None and classes.min() < folds:
+            strata = None
         if groups is not None and strata is not None:
-            folds = max(2, min(len(np.unique(groups)), round(1 / fraction)))
+            folds = min(folds, len(np.unique(groups)))
             splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
             parts = splitter.split(blank, strata, groups)
         elif groups is not None:
@@ -100,6 +125,14 @@ class Head(ABC):
         train, held_out = next(iter(parts))
         return np.sort(train), np.sort(held_out)
 
+    def digest(self) -> str:
+        """Name the target, so that models of other targets are not compared."""
+        return _digest(np.ascontiguousarray(self.target()))
+
+    @abstractmethod
+    def target(self) -> np.ndarray:
+        """Give the target as numbers, a row for each row of fit."""
+
     @property
     @abstractmethod
     def n_rows(self) -> int:
@@ -108,16 +141,16 @@ class Head(ABC):
 
 @dataclass(frozen=True)
 class GlmHead(Head):
-    """Rows are independent: gaussian, bernoulli, categorical, poisson."""
+    """Rows are independent: every family, one formula or one for each parameter."""
 
     family: Family
     y: np.ndarray
+    names: tuple[Any, ...] = ()
     weight: np.ndarray | None = None
+    var_weight: np.ndarray | None = None
+    method: str = "REML"
+    firth: bool = False
     has_intercept: bool = True
-
-    @property
-    def n_predictors(self) -> int:  # type: ignore[override]
-        return self.family.n_predictors
 
     @property
     def n_rows(self) -> int:
@@ -125,50 +158,85 @@ class GlmHead(Head):
 
     def fit_exact(
         self,
-        matrix: np.ndarray,
-        penalties: Sequence[Penalty],
+        matrices: Sequence[np.ndarray | DesignOperator],
+        designs: Sequence[StructuredDesign],
         offset: np.ndarray,
-        sp: np.ndarray | None = None,
     ) -> ExactFit:
-        k = self.n_predictors
         return fit_glm(
-            [matrix] * k,
+            matrices,
             self.y,
             self.family,
-            penalties=[tuple(penalties)] * k,
+            penalties=[design.penalties for design in designs],
+            constraints=[design.constraints for design in designs],
+            firth=self.firth,
             sample_weight=self.weight,
+            var_weights=self.var_weight,
             offset=offset,
+            method=self.method,
         )
+
+    def target(self) -> np.ndarray:
+        return np.asarray(self.y, dtype=np.float64)
 
     def projection_columns(self) -> np.ndarray:
         return np.empty((self.n_rows, 0))
 
-    def scale(self, fit: ExactFit) -> float:
-        return float(np.sqrt(fit.dispersion)) if self.family.has_dispersion else 1.0
+    def units(self, fit: ExactFit) -> np.ndarray:
+        """Give 1, or the standard deviation of one row where the link is the identity.
 
-    def tensors(self, scale: float) -> dict[str, torch.Tensor]:
-        tensors = {"y": torch.as_tensor(self.y / scale, dtype=torch.float32)}
-        if self.weight is not None:
-            weight = torch.as_tensor(self.weight, dtype=torch.float32)
-            tensors["weight"] = weight
+        With W_kk the working weight, that is sqrt(phi / W_kk): one learning rate suits
+        every unit of y.
+        """
+        units = np.ones(self.n_predictors)
+        rows = fit.working_weight.sum(axis=0) / fit.n_effective
+        for k, name in enumerate(self.family.parameters):
+            link = self.family.links.get(name)
+            if link is not None and link.name == "identity" and rows[k] > 0:
+                # 0 where the fit is perfect
+                units[k] = float(np.sqrt(fit.dispersion / rows[k])) or 1.0
+        return units
+
+    def tensors(self, fit: ExactFit) -> dict[str, torch.Tensor]:
+        # float64: y may be far from 0 in units of its spread
+        tensors = {
+            "y": torch.as_tensor(self.y, dtype=torch.float64),
+            "offset": torch.as_tensor(fit.linear_predictor, dtype=torch.float64),
+        }
+        factors = [w for w in (self.weight, self.var_weight) if w is not None]
+        if factors:
+            weight = np.prod(factors, axis=0)
+            tensors["weight"] = torch.as_tensor(weight, dtype=torch.float64)
         return tensors
 
-    def objective(self, network: SemiStructuredNetwork) -> Objective:
-        return LikelihoodObjective(network, self.family)
+    def objective(self, network: SemiStructuredNetwork, fit: ExactFit) -> Objective:
+        family = self.family
+        if family.n_shapes:
+            family = family.with_shapes(fit.shapes)
+        return LikelihoodObjective(network, family, dispersion=fit.dispersion)
 
     def held_out_dispersion(self, fit: ExactFit, held_out: np.ndarray) -> ExactFit:
         if not self.family.has_dispersion:
             return fit
+        if not len(held_out):
+            warnings.warn(
+                "validation_fraction=0: the dispersion comes from rows that trained "
+                "the deep terms, so it and the standard errors are too small.",
+                InferenceWarning,
+                stacklevel=5,
+            )
+            return fit
         weight = np.ones(self.n_rows) if self.weight is None else self.weight
         weight = weight[held_out]
-        y = torch.as_tensor(self.y[held_out], dtype=torch.float64)
-        eta = torch.as_tensor(fit.linear_predictor[held_out])
-        deviance = self.family.deviance(y, eta, torch.as_tensor(weight))
-        residual_share = 1 - fit.edf.sum() / self.n_rows
+        precise = (
+            weight if self.var_weight is None else weight * self.var_weight[held_out]
+        )
+        eta = fit.linear_predictor[held_out]
+        deviance = self.family.deviance(self.y[held_out], eta, precise)
+        residual_share = 1 - fit.edf.sum() / fit.n_effective
         total = weight.sum() * residual_share
         if total <= 0 or deviance <= 0:
             return fit
-        dispersion = float(deviance / total)
+        dispersion = deviance / total
         ratio = dispersion / fit.dispersion
         return replace(
             fit,
@@ -176,6 +244,17 @@ class GlmHead(Head):
             cov=fit.cov * ratio,
             cov_frequentist=fit.cov_frequentist * ratio,
         )
+
+    def deviances(self, fit: ExactFit) -> tuple[float, float]:
+        """Give the deviance of a fit and that of intercepts alone."""
+        family = self.family
+        if family.n_shapes:
+            family = family.with_shapes(fit.shapes)
+        weight = np.ones(self.n_rows) if self.weight is None else self.weight
+        level = np.asarray(family.initial(self.y, weight), dtype=np.float64)
+        null = np.tile(level, (self.n_rows, 1))
+        fitted = family.deviance(self.y, fit.linear_predictor, self.weight)
+        return float(fitted), float(family.deviance(self.y, null, self.weight))
 
     def strata(self) -> np.ndarray | None:
         discrete = self.family.name in ("bernoulli", "categorical")
@@ -189,7 +268,7 @@ class CoxHead(Head):
     y: Surv
     ties: str = "efron"
     weight: np.ndarray | None = None
-    n_predictors: int = 1
+    names: tuple[Any, ...] = ("eta",)
     has_intercept: bool = False
 
     @property
@@ -198,22 +277,30 @@ class CoxHead(Head):
 
     def fit_exact(
         self,
-        matrix: np.ndarray,
-        penalties: Sequence[Penalty],
+        matrices: Sequence[np.ndarray | DesignOperator],
+        designs: Sequence[StructuredDesign],
         offset: np.ndarray,
-        sp: np.ndarray | None = None,
     ) -> ExactFit:
+        (design,), (matrix,) = designs, matrices
+        if design.constraints:
+            raise NotImplementedError(
+                f"{design.constraints[0].label}: monotone smooths are not built yet "
+                "for Cox models."
+            )
         return fit_cox(
-            matrix,
+            np.asarray(matrix),
             self.y.time,
             self.y.event,
             entry=self.y.entry,
             strata=self.y.strata,
             ties=self.ties,
-            penalties=tuple(penalties),
+            penalties=design.penalties,
             sample_weight=self.weight,
             offset=offset[:, 0],
         )
+
+    def target(self) -> np.ndarray:
+        return np.column_stack([self.y.time, self.y.event])
 
     def projection_columns(self) -> np.ndarray:
         if self.y.strata is None:
@@ -221,12 +308,10 @@ class CoxHead(Head):
         codes = np.unique(self.y.strata, return_inverse=True)[1]
         return np.eye(codes.max() + 1)[codes]
 
-    def scale(self, fit: ExactFit) -> float:
-        return 1.0
-
-    def tensors(self, scale: float) -> dict[str, torch.Tensor]:
+    def tensors(self, fit: ExactFit) -> dict[str, torch.Tensor]:
         y = self.y
         tensors = {
+            "offset": torch.as_tensor(fit.linear_predictor, dtype=torch.float32),
             "time": torch.as_tensor(y.time, dtype=torch.float64),
             "event": torch.as_tensor(y.event),
         }
@@ -239,7 +324,7 @@ class CoxHead(Head):
             tensors["weight"] = torch.as_tensor(self.weight, dtype=torch.float32)
         return tensors
 
-    def objective(self, network: SemiStructuredNetwork) -> Objective:
+    def objective(self, network: SemiStructuredNetwork, fit: ExactFit) -> Objective:
         return CoxObjective(network, ties=self.ties)
 
     def held_out_dispersion(self, fit: ExactFit, held_out: np.ndarray) -> ExactFit:
@@ -251,12 +336,19 @@ class CoxHead(Head):
     def split(
         self, fraction: float, seed: int, groups: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        ids = self.y.id if groups is None else groups
+        ids = groups
+        if groups is None and self.y.id is not None:
+            ids = pd.factorize(self.y.id)[0]
         train, held_out = super().split(fraction, seed, ids)
-        if not (self.y.event[train].any() and self.y.event[held_out].any()):
+        parts = (train, held_out) if len(held_out) else (train,)
+        if not all(self.y.event[part].any() for part in parts):
             raise DataError(
                 f"Early stopping needs events in both parts of the rows, but there are "
                 f"only {int(self.y.event.sum())} in all. Give more rows, or another "
                 "training=Training(validation_fraction=…)."
             )
         return train, held_out
+
+
+def _digest(values: np.ndarray) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()[:16]

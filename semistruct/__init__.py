@@ -1,0 +1,64 @@
+"""semistruct: tables, images and genes in one interpretable estimator."""
+
+from importlib import import_module
+from typing import Any
+
+from semistruct import exceptions, families, metrics
+from semistruct._core import terms
+from semistruct._core.step import StepFunction
+from semistruct._core.surv import Surv
+from semistruct.data import TensorArray, datasets, join_modalities
+from semistruct.encoders import CNN, MLP, Encoder
+from semistruct.engine import Callback, Training
+from semistruct.estimators import (
+    GAM,
+    SemiStructuredClassifier,
+    SemiStructuredRegressor,
+    SemiStructuredSurvival,
+    analysis,
+    compare,
+    load,
+    pool,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CNN",
+    "GAM",
+    "MLP",
+    "Callback",
+    "Encoder",
+    "SemiStructuredClassifier",
+    "SemiStructuredRegressor",
+    "SemiStructuredSurvival",
+    "StepFunction",
+    "Surv",
+    "TensorArray",
+    "Training",
+    "analysis",
+    "compare",
+    "datasets",
+    "exceptions",
+    "families",
+    "join_modalities",
+    "load",
+    "metrics",
+    "plots",
+    "pool",
+    "survival",
+    "terms",
+]
+
+# imported when first used: matplotlib is not loaded by `import semistruct`
+_LAZY = {"plots": "semistruct.plots", "survival": "semistruct.survival"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return import_module(_LAZY[name])
+    raise AttributeError(f"module 'semistruct' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
