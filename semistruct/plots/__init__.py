@@ -1,0 +1,27 @@
+"""Pictures of fitted models; the only home of matplotlib."""
+
+from semistruct.plots._calibration import calibration, decision_curve
+from semistruct.plots._scores import scores
+from semistruct.plots._style import COLORS
+from semistruct.plots._survival import (
+    cumulative_incidence,
+    kaplan_meier,
+    risk_strata,
+    survival,
+)
+from semistruct.plots._terms import coefficients, terms
+from semistruct.plots._training import history
+
+__all__ = [
+    "COLORS",
+    "calibration",
+    "coefficients",
+    "cumulative_incidence",
+    "decision_curve",
+    "history",
+    "kaplan_meier",
+    "risk_strata",
+    "scores",
+    "survival",
+    "terms",
+]
