@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as _pandas  # noqa: F401, ICN001
-
 # torch before the rest: a full garbage collection that falls into the import then finds
 # fewer objects, which takes a quarter of a second off (benchmarks/import_time.py)
+# isort: off
 import torch as _torch  # noqa: F401
+import pandas as _pandas  # noqa: F401, ICN001
+# isort: on
+
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 __all__ = [
