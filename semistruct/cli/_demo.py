@@ -104,6 +104,11 @@ def _one(kind: str, page: Page, out: Path, n: int, seed: int) -> None:
         "Left: estimates with 95 % intervals, and the truth. Middle: the smooth of "
         "bmi with its band; dashed, the truth. Right: scores on held-out rows.",
     )
+    if survival:
+        page.text(
+            "Hazard ratios are not collapsible: what the network does not find of the "
+            "scan's effect draws the coefficients of the table towards zero."
+        )
     page.table(beside).table(values.to_frame())
     page.code(str(summary))
 

@@ -71,8 +71,8 @@ class Distribution:
         return self._draw(generator, *self._arrays(eta, dispersion))
 
     def _frozen(self, *theta: FloatArray) -> Any:
-        """SciPy's distribution at these parameters."""
-        raise NotImplementedError
+        """SciPy's distribution here; a family states it, or all three below."""
+        raise NotImplementedError(f"{type(self).__name__} states no distribution.")
 
     def _cdf(self, y: FloatArray, *theta: FloatArray) -> FloatArray:
         return np.asarray(self._frozen(*theta).cdf(y), dtype=float)
@@ -85,7 +85,8 @@ class Distribution:
         return np.asarray(draws, dtype=float)
 
     def _natural(self, eta: Tensor, dispersion: float) -> list[Tensor]:
-        raise NotImplementedError
+        """All parameters on their natural scale; every family states them."""
+        raise NotImplementedError(f"{type(self).__name__} states no parameters.")
 
     def _arrays(
         self, eta: ArrayLike | Tensor, dispersion: float

@@ -50,7 +50,8 @@ def scores(
     )
     axis.plot(values, at, "o", color=COLORS[0], markersize=8)
     for x, y in zip(values, at, strict=True):
-        axis.annotate(f"{x:.3f}", (x, y), (6, 6), textcoords="offset points")
+        place = {"textcoords": "offset points", "ha": "center"}
+        axis.annotate(f"{x:.3f}", (x, y), (0, 8), **place)
     axis.set_yticks(at, [str(name) for name in values.index])
     axis.set(xlabel=label, ylim=(-0.7, len(values) - 0.2))
     axis.margins(x=0.24)
