@@ -1,4 +1,4 @@
-"""Heads: what differs between a GLM and a Cox model when table and image are fitted.
+"""Heads: what differs between models when table and image are fitted.
 
 A head owns the target of one fit: it runs the exact path, gives the working weights of
 the orthogonalisation, the objective of the deep terms and the split for early stopping.
@@ -14,18 +14,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
-from semistruct._core.surv import Surv
 from semistruct.design import DesignOperator, StructuredDesign
 from semistruct.exceptions import DataError, InferenceWarning
 from semistruct.families import Family
 from semistruct.networks import SemiStructuredNetwork
-from semistruct.objectives import CoxObjective, LikelihoodObjective, Objective
-from semistruct.solvers import ExactFit, fit_cox, fit_glm
+from semistruct.objectives import LikelihoodObjective, Objective
+from semistruct.solvers import ExactFit, fit_glm
 
-__all__ = ["CoxHead", "GlmHead", "Head"]
+__all__ = ["GlmHead", "Head"]
 
 
 class Head(ABC):
@@ -259,95 +257,6 @@ class GlmHead(Head):
     def strata(self) -> np.ndarray | None:
         discrete = self.family.name in ("bernoulli", "categorical")
         return self.y if discrete else None
-
-
-@dataclass(frozen=True)
-class CoxHead(Head):
-    """Proportional hazards, with Efron's or Breslow's treatment of ties."""
-
-    y: Surv
-    ties: str = "efron"
-    weight: np.ndarray | None = None
-    names: tuple[Any, ...] = ("eta",)
-    has_intercept: bool = False
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.y)
-
-    def fit_exact(
-        self,
-        matrices: Sequence[np.ndarray | DesignOperator],
-        designs: Sequence[StructuredDesign],
-        offset: np.ndarray,
-    ) -> ExactFit:
-        (design,), (matrix,) = designs, matrices
-        if design.constraints:
-            raise NotImplementedError(
-                f"{design.constraints[0].label}: monotone smooths are not built yet "
-                "for Cox models."
-            )
-        return fit_cox(
-            np.asarray(matrix),
-            self.y.time,
-            self.y.event,
-            entry=self.y.entry,
-            strata=self.y.strata,
-            ties=self.ties,
-            penalties=design.penalties,
-            sample_weight=self.weight,
-            offset=offset[:, 0],
-        )
-
-    def target(self) -> np.ndarray:
-        return np.column_stack([self.y.time, self.y.event])
-
-    def projection_columns(self) -> np.ndarray:
-        if self.y.strata is None:
-            return np.ones((self.n_rows, 1))
-        codes = np.unique(self.y.strata, return_inverse=True)[1]
-        return np.eye(codes.max() + 1)[codes]
-
-    def tensors(self, fit: ExactFit) -> dict[str, torch.Tensor]:
-        y = self.y
-        tensors = {
-            "offset": torch.as_tensor(fit.linear_predictor, dtype=torch.float32),
-            "time": torch.as_tensor(y.time, dtype=torch.float64),
-            "event": torch.as_tensor(y.event),
-        }
-        if y.entry is not None:
-            tensors["entry"] = torch.as_tensor(y.entry, dtype=torch.float64)
-        if y.strata is not None:
-            codes = np.unique(y.strata, return_inverse=True)[1]
-            tensors["strata"] = torch.as_tensor(codes, dtype=torch.int64)
-        if self.weight is not None:
-            tensors["weight"] = torch.as_tensor(self.weight, dtype=torch.float32)
-        return tensors
-
-    def objective(self, network: SemiStructuredNetwork, fit: ExactFit) -> Objective:
-        return CoxObjective(network, ties=self.ties)
-
-    def held_out_dispersion(self, fit: ExactFit, held_out: np.ndarray) -> ExactFit:
-        return fit
-
-    def strata(self) -> np.ndarray | None:
-        return self.y.event
-
-    def split(
-        self, fraction: float, seed: int, groups: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        ids = groups
-        if groups is None and self.y.id is not None:
-            ids = pd.factorize(self.y.id)[0]
-        train, held_out = super().split(fraction, seed, ids)
-        parts = (train, held_out) if len(held_out) else (train,)
-        if not all(self.y.event[part].any() for part in parts):
-            raise DataError(
-                f"Early stopping needs events in both parts of the rows, but there are "
-                f"only {int(self.y.event.sum())} in all. Give more rows, or another "
-                "training=Training(validation_fraction=…)."
-            )
-        return train, held_out
 
 
 def _digest(values: np.ndarray) -> str:

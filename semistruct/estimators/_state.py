@@ -13,7 +13,6 @@ import torch
 from sklearn.base import BaseEstimator
 
 from semistruct._core.persistence import read_state
-from semistruct._core.step import StepFunction
 from semistruct._core.terms import Term, term_from_state, term_to_state
 from semistruct.design import StructuredDesign
 from semistruct.encoders import ENCODERS, Encoder
@@ -25,6 +24,7 @@ from semistruct.networks import SemiStructuredNetwork
 from semistruct.solvers import ExactFit
 
 from ._additive import AdditivePredictor, DeepPart, Predictor
+from ._curves import curves_from_state
 from ._fitting import build_network
 from ._modalities import modality_from_state
 
@@ -128,14 +128,11 @@ def estimator_to_state(estimator: Any) -> dict[str, Any]:
         state["family"] = estimator.family_.to_state()
     if hasattr(estimator, "classes_"):
         state["classes"] = _labels_to_state(estimator.classes_)
-    if hasattr(estimator, "_hazards"):
-        state["baseline"] = {
-            "shift": estimator._shift,
+    if hasattr(estimator, "curves_"):
+        state["survival"] = {
+            "curves": estimator.curves_.to_state(),
             "n_events": estimator.n_events_,
             "censoring": estimator.censoring_.to_state(),
-            "labels": [_label(label) for label in estimator._hazards],
-            "times": [h.times for h in estimator._hazards.values()],
-            "values": [h.values for h in estimator._hazards.values()],
         }
     return state
 
@@ -267,10 +264,6 @@ def _labels_from_state(state: dict[str, Any]) -> np.ndarray:
     return np.asarray(state["strings"], dtype=object if state["object"] else str)
 
 
-def _label(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label
-
-
 def _from_state(cls: type, state: dict[str, Any], given: dict[str, Any]) -> Any:
     params = {k: _param_from_state(v) for k, v in state["params"].items()}
     estimator: BaseEstimator = cls(**params)
@@ -307,18 +300,12 @@ def _from_state(cls: type, state: dict[str, Any], given: dict[str, Any]) -> Any:
         learned["family_"] = get_family(**state["family"])
     if "classes" in state:
         learned["classes_"] = _labels_from_state(state["classes"])
-    if "baseline" in state:
-        baseline = state["baseline"]
-        curves = zip(
-            baseline["labels"], baseline["times"], baseline["values"], strict=True
-        )
-        learned["_shift"] = baseline["shift"]
-        learned["n_events_"] = baseline["n_events"]
-        censoring = CensoringDistribution.from_state(baseline["censoring"])
+    if "survival" in state:
+        survival = state["survival"]
+        learned["curves_"] = curves_from_state(survival["curves"])
+        learned["n_events_"] = survival["n_events"]
+        censoring = CensoringDistribution.from_state(survival["censoring"])
         learned["censoring_"] = censoring
-        learned["_hazards"] = {
-            label: StepFunction(t, v, before=0.0) for label, t, v in curves
-        }
     for name, value in learned.items():
         setattr(estimator, name, value)
     return estimator

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
 from semistruct._core.randomness import RandomState
 from semistruct._core.step import StepFunction
@@ -14,19 +14,20 @@ from semistruct._core.surv import Surv
 from semistruct._core.validation import check_choice
 from semistruct.engine import Training
 from semistruct.exceptions import DataError, TargetError
-from semistruct.inference import restricted_mean, survival_quantile
 from semistruct.metrics import CensoringDistribution, concordance_index
-from semistruct.solvers import baseline_hazard
 
 from ._base import SemiStructuredEstimator
-from ._heads import CoxHead, Head
+from ._cox_head import CoxCurves
+from ._heads import Head
 from ._state import register
+from ._survival_models import SurvivalModel, resolve_model
+from ._survival_predictions import SurvivalPredictions
 
 __all__ = ["SemiStructuredSurvival"]
 
 
 @register
-class SemiStructuredSurvival(SemiStructuredEstimator):
+class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
     """Survival analysis on a table and on images or omics.
 
     The Cox head: λ(t | x) = λ₀(t) exp(η), η = Xβ + Σ smooths + Σ d_m(u_m), by the
@@ -132,43 +133,26 @@ class SemiStructuredSurvival(SemiStructuredEstimator):
             Naming what cannot be used, and what to do.
         """
         head, fitted = self._fit(X, y, sample_weight, groups)
-        assert isinstance(head, CoxHead)
-        self._learn_baseline(head, fitted.exact.linear_predictor[:, 0])
+        self.curves_ = self._model.make_curves(head, fitted)
         return self
 
-    def _learn_baseline(self, head: CoxHead, eta: np.ndarray) -> None:
-        shift = float(eta.mean())  # exp() of a far predictor would overflow
-        hazards = baseline_hazard(
-            eta - shift,
-            head.y.time,
-            head.y.event,
-            entry=head.y.entry,
-            strata=head.y.strata,
-            sample_weight=head.weight,
-            ties=self.ties,
-        )
-        self._shift = shift
-        self._hazards = {
-            label: StepFunction(times, hazard, before=0.0)
-            for label, (times, hazard) in hazards.items()
-        }
-        self.n_events_ = int(head.y.event.sum())
-        self.censoring_ = CensoringDistribution.fit(head.y)
+    @property
+    def _model(self) -> SurvivalModel:
+        return resolve_model(self.head, type(self).__name__, ties=self.ties)
 
     @property
     def baseline_(self) -> dict[Any, StepFunction]:
         """Cumulative baseline hazard of each stratum, where the predictor is 0."""
-        factor = np.exp(-self._shift)
-        return {
-            label: StepFunction(h.times, h.values * factor, before=0.0)
-            for label, h in self._hazards.items()
-        }
+        check_is_fitted(self, "predictor_")
+        if not isinstance(self.curves_, CoxCurves):
+            raise AttributeError(f"head={self.head!r} has no baseline hazard.")
+        return self.curves_.baseline()
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         owner = type(self).__name__
-        check_choice(self.head, ("cox",), parameter="head", owner=owner)
         check_choice(self.ties, ("efron", "breslow"), parameter="ties", owner=owner)
+        resolve_model(self.head, owner, ties=self.ties)
 
     def _check_y(self, y: Any, n: int) -> Any:
         name = type(self).__name__
@@ -186,157 +170,26 @@ class SemiStructuredSurvival(SemiStructuredEstimator):
         var_weight: np.ndarray | None,
         formulas: list[str | None],
     ) -> Head:
-        self._only_formula(formulas)
         name = type(self).__name__
         if weight is not None and y.weights is not None:
             raise TargetError(
                 f"{name}: both sample_weight and the weights of y are given; give one."
             )
-        if y.cause is not None and len(y.causes) > 1:
-            raise TargetError(
-                f"{name}: y has events of several causes, {y.causes}. For the hazard "
-                "of one give Surv(time, event & (cause == one)); for that of any "
-                "event give Surv(time, event)."
-            )
         weight = y.weights if weight is None else weight
-        seen = y.event if weight is None else y.event & (weight > 0)
-        if not seen.any():
-            raise TargetError(
-                f"{name}: y has no event: all {len(y)} rows are censored, so a Cox "
-                "model has nothing to learn from. Check how the event is coded."
-            )
-        return CoxHead(y, self.ties, weight)
+        head = self._model.make_head(y, weight, formulas, name)
+        self.n_events_ = int(y.event.sum())
+        self.censoring_ = CensoringDistribution.fit(y)
+        return head
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict the log hazard ratio against a row whose linear predictor is 0.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, p)
-            The table; a modality that it lacks, or a null cell, contributes 0.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Higher for an earlier event.
-        """
-        return self._linear_predictor(X)[:, 0]
-
-    def predict_cumulative_hazard_function(
-        self, X: Any, strata: Any = None
-    ) -> StepFunction:
-        """Predict the cumulative hazard Λ(t | x) = Λ₀(t) exp(η).
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, p)
-            The table.
-        strata : array-like of shape (n,), optional
-            Stratum of each row; needed if the model was fitted with strata.
-
-        Returns
-        -------
-        StepFunction
-            n functions of time.
-        """
-        frame = self._frame(X)
-        eta = self.predictor_.linear_predictor(frame)[:, 0]
-        labels = self._strata(strata, len(frame))
-        times = np.unique(np.concatenate([h.times for h in self._hazards.values()]))
-        values = np.empty((len(frame), len(times)))
-        for label, hazard in self._hazards.items():
-            rows = [x == label for x in labels]
-            values[rows] = hazard(times)
-        values *= np.exp(eta - self._shift)[:, None]
-        return StepFunction(times, values, before=0.0, index=frame.index)
-
-    def predict_survival_function(self, X: Any, strata: Any = None) -> StepFunction:
-        """Predict the survival function S(t | x) = exp(−Λ(t | x)).
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, p)
-            The table.
-        strata : array-like of shape (n,), optional
-            Stratum of each row; needed if the model was fitted with strata.
-
-        Returns
-        -------
-        StepFunction
-            n functions of time; ``.to_frame()`` gives a DataFrame.
-        """
-        hazard = self.predict_cumulative_hazard_function(X, strata)
-        values = np.exp(-hazard.values)
-        return StepFunction(hazard.times, values, before=1.0, index=hazard.index)
-
-    def predict_quantile(
-        self, X: Any, p: Any = 0.5, strata: Any = None
-    ) -> pd.DataFrame:
-        """Predict the times by which shares p have had the event.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, p)
-            The table.
-        p : float or array-like, default=0.5
-            Shares in (0, 1); 0.5 gives the median.
-        strata : array-like of shape (n,), optional
-            Stratum of each row; needed if the model was fitted with strata.
-
-        Returns
-        -------
-        DataFrame of n rows
-            A column for each share; infinite where the curve stays above 1 − p.
-        """
-        return survival_quantile(self.predict_survival_function(X, strata), p)
-
-    def predict_restricted_mean(
-        self, X: Any, horizon: float, strata: Any = None
-    ) -> pd.Series:
-        """Predict the mean time without the event up to a horizon (RMST).
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, p)
-            The table.
-        horizon : float
-            In the unit of the times.
-        strata : array-like of shape (n,), optional
-            Stratum of each row; needed if the model was fitted with strata.
-
-        Returns
-        -------
-        Series of n rows
-        """
-        return restricted_mean(self.predict_survival_function(X, strata), horizon)
-
-    _ratio = "hazard ratio"
+    @property
+    def _ratio(self) -> str | None:  # type: ignore[override]
+        return self._model.ratio
 
     def _likelihood_kind(self) -> str:
-        return f"Cox, {self.ties}"
+        return self._model.title
 
     def _title(self) -> str:
-        return f"{type(self).__name__}: Cox, {self.ties.capitalize()}'s ties"
-
-    def _strata(self, strata: Any, n: int) -> list[Any]:
-        known = list(self._hazards)
-        if known == [None]:
-            return [None] * n
-        if strata is None:
-            raise DataError(
-                f"{type(self).__name__}: the model has strata, so a survival function "
-                f"needs strata=, one of {known} for each row."
-            )
-        labels = np.asarray(strata).tolist()
-        if len(labels) != n:
-            raise DataError(f"strata has {len(labels)} rows, but X has {n}.")
-        for row, label in enumerate(labels):
-            if label not in known:
-                raise DataError(
-                    f"strata: row {row} is in stratum {label!r}, which was not there "
-                    f"in fit; known are {known}."
-                )
-        return labels
+        return f"{type(self).__name__}: {self._model.title}"
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Give Harrell's concordance index of the predicted risk.

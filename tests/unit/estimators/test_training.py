@@ -15,7 +15,8 @@ from torch import nn
 import semistruct as ss
 from semistruct.design import StructuredDesign, parse_formula
 from semistruct.estimators import _fitting
-from semistruct.estimators._heads import CoxHead, GlmHead
+from semistruct.estimators._cox_head import CoxHead
+from semistruct.estimators._heads import GlmHead
 from semistruct.exceptions import DataError, FitInterruptedWarning, InferenceWarning
 from semistruct.families import Bernoulli, Gaussian
 

@@ -1,0 +1,292 @@
+"""What a fitted survival estimator predicts over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from semistruct._core.step import StepFunction
+from semistruct._core.validation import check_choice, check_number
+from semistruct.exceptions import DataError, ParameterError
+from semistruct.inference import CurveBand, conditional_survival
+
+from ._curves import Curves, Rows
+from ._terms import FittedTerms
+
+__all__ = ["SurvivalPredictions"]
+
+
+class SurvivalPredictions(FittedTerms):
+    """Predictions over time; a part of the survival estimator."""
+
+    curves_: Curves
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict a risk score, higher for an earlier event.
+
+        For ``"cox"`` and ``"fine_gray"`` the log hazard ratio against a row whose
+        linear predictor is 0; for accelerated failure times −loc; for ``"pamm"`` and
+        discrete times the log cumulative hazard at the end of the last interval.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table; a modality that it lacks, or a null cell, contributes 0.
+
+        Returns
+        -------
+        ndarray of shape (n,), or (n, C) with C competing risks
+        """
+        rows = self._rows_of(X)
+        return self.curves_.risk(rows)
+
+    def predict_cumulative_hazard_function(
+        self, X: Any, strata: Any = None, *, times: Any = None
+    ) -> StepFunction:
+        """Predict the cumulative hazard Λ(t | x), of any event with competing risks.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+        times : array-like of shape (m,), optional
+            Where the functions are evaluated, >= 0; by default the event times or the
+            ends of the intervals of fit.
+
+        Returns
+        -------
+        StepFunction
+            n functions of time.
+        """
+        rows = self._rows_of(X, strata)
+        at = self._times(times)
+        values = self.curves_.cumulative_hazard(rows, at)
+        return StepFunction(at, values, before=0.0, index=rows.frame.index)
+
+    def predict_survival_function(
+        self, X: Any, strata: Any = None, *, times: Any = None
+    ) -> StepFunction:
+        """Predict the survival function S(t | x), without any event up to t.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+        times : array-like of shape (m,), optional
+            Where the functions are evaluated, >= 0; by default the event times or the
+            ends of the intervals of fit.
+
+        Returns
+        -------
+        StepFunction
+            n functions of time; ``.to_frame()`` gives a DataFrame.
+        """
+        rows = self._rows_of(X, strata)
+        at = self._times(times)
+        values = self.curves_.survival(rows, at)
+        return StepFunction(at, values, before=1.0, index=rows.frame.index)
+
+    def predict_survival_band(
+        self,
+        X: Any,
+        strata: Any = None,
+        *,
+        times: Any = None,
+        level: float = 0.95,
+        transform: str = "log-log",
+    ) -> CurveBand:
+        """Predict survival functions with pointwise confidence limits.
+
+        They know the uncertainty of the structured part (and of a baseline hazard);
+        deep terms are conditioned on.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+        times : array-like of shape (m,), optional
+            Where the functions are evaluated.
+        level : float in (0, 1), default=0.95
+            Coverage at each time.
+        transform : {"log-log", "log", "plain"}, default="log-log"
+            Scale on which the limits are symmetric: log Λ, Λ or S.
+
+        Returns
+        -------
+        CurveBand
+            ``estimate``, ``std_error`` (of Λ), ``lower`` and ``upper``.
+        """
+        owner = f"{type(self).__name__}.predict_survival_band"
+        check_number(
+            level, parameter="level", owner=owner, low=0, high=1, closed="neither"
+        )
+        kinds = ("log-log", "log", "plain")
+        check_choice(transform, kinds, parameter="transform", owner=owner)
+        rows = self._rows_of(X, strata)
+        at = self._times(times)
+        return self.curves_.band(rows, self.exact_, at, level, transform)
+
+    def predict_conditional_survival_function(
+        self, X: Any, given: Any, strata: Any = None, *, times: Any = None
+    ) -> StepFunction:
+        """Predict S(t | x, T > s) = S(t | x) / S(s | x).
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        given : float or array-like of shape (n,)
+            s, the time until which each row is known to be without the event.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+        times : array-like of shape (m,), optional
+            Where the functions are evaluated.
+
+        Returns
+        -------
+        StepFunction
+            1 up to s; times keep their origin.
+        """
+        check_is_fitted(self, "predictor_")
+        since = np.unique(np.asarray(given, dtype=np.float64))
+        grid = np.union1d(self._times(times), since[np.isfinite(since)])
+        curve = self.predict_survival_function(X, strata, times=grid)
+        return conditional_survival(curve, given)
+
+    def predict_cumulative_incidence_function(
+        self, X: Any, strata: Any = None, *, times: Any = None
+    ) -> dict[Any, StepFunction]:
+        """Predict the probability of an event of each cause up to t.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+        times : array-like of shape (m,), optional
+            Where the functions are evaluated.
+
+        Returns
+        -------
+        dict of cause to StepFunction
+            n functions each; with the survival function they add up to 1, but for
+            ``"fine_gray"``, which models one cause.
+        """
+        rows = self._rows_of(X, strata)
+        at = self._times(times)
+        return {
+            cause: StepFunction(at, values, before=0.0, index=rows.frame.index)
+            for cause, values in self.curves_.incidence(rows, at).items()
+        }
+
+    def predict_quantile(
+        self, X: Any, p: Any = 0.5, strata: Any = None
+    ) -> pd.DataFrame:
+        """Predict the times by which shares p have had the event.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        p : float or array-like, default=0.5
+            Shares in (0, 1); 0.5 gives the median.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+
+        Returns
+        -------
+        DataFrame of n rows
+            A column for each share; infinite where the curve stays above 1 − p.
+        """
+        shares = np.atleast_1d(np.asarray(p, dtype=np.float64))
+        owner = f"{type(self).__name__}.predict_quantile"
+        for share in shares.tolist():
+            check_number(
+                share, parameter="p", owner=owner, low=0, high=1, closed="neither"
+            )
+        rows = self._rows_of(X, strata)
+        return pd.DataFrame(
+            self.curves_.quantile(rows, shares),
+            index=rows.frame.index,
+            columns=[f"{share:g}" for share in shares],
+        )
+
+    def predict_restricted_mean(
+        self, X: Any, horizon: float, strata: Any = None
+    ) -> pd.Series:
+        """Predict the mean time without the event up to a horizon (RMST).
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        horizon : float
+            In the unit of the times.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+
+        Returns
+        -------
+        Series of n rows
+        """
+        owner = f"{type(self).__name__}.predict_restricted_mean"
+        check_number(horizon, parameter="horizon", owner=owner, low=0, closed="right")
+        rows = self._rows_of(X, strata)
+        values = self.curves_.restricted_mean(rows, float(horizon))
+        return pd.Series(values, index=rows.frame.index, name="restricted mean")
+
+    # -- rows and times -----------------------------------------------------------
+
+    def _rows_of(self, X: Any, strata: Any = ...) -> Rows:
+        """Check a table; with ``strata`` left out, strata do not matter."""
+        frame = self._frame(X)
+        if strata is ...:
+            return Rows(self.predictor_, frame)
+        return Rows(self.predictor_, frame, self._strata(strata, len(frame)))
+
+    def _times(self, times: Any) -> np.ndarray:
+        """Check the times asked for; the default grid where there are none."""
+        if times is None:
+            return self.curves_.times
+        try:
+            asked = np.unique(np.asarray(times, dtype=np.float64))
+        except (TypeError, ValueError):
+            asked = np.array([np.nan])
+        if not len(asked) or not np.isfinite(asked).all() or asked[0] < 0:
+            raise ParameterError(
+                parameter="times",
+                owner=type(self).__name__,
+                allowed="finite numbers >= 0",
+                given=times,
+            )
+        return asked
+
+    def _strata(self, strata: Any, n: int) -> list[Any]:
+        known = list(self.curves_.labels)
+        if known == [None]:
+            return [None] * n
+        if strata is None:
+            raise DataError(
+                f"{type(self).__name__}: the model has strata, so a survival function "
+                f"needs strata=, one of {known} for each row."
+            )
+        labels = np.asarray(strata).tolist()
+        if len(labels) != n:
+            raise DataError(f"strata has {len(labels)} rows, but X has {n}.")
+        for row, label in enumerate(labels):
+            if label not in known:
+                raise DataError(
+                    f"strata: row {row} is in stratum {label!r}, which was not there "
+                    f"in fit; known are {known}."
+                )
+        return labels
