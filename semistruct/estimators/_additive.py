@@ -5,7 +5,7 @@ Letters: n rows, K linear predictors, p columns of the structured design, q late
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,8 +110,11 @@ class AdditivePredictor:
         parts: dict[str, DeepPart],
         network: SemiStructuredNetwork | None,
         device: str = "auto",
+        provided: Mapping[str, float] | None = None,
     ) -> None:
         self.predictors = tuple(predictors)
+        # columns that a head adds to the table, with a value for where it does not
+        self.provided = dict(provided or {})
         self.parts = parts
         self.network = network
         self.device = device  # where the network predicts
@@ -161,11 +164,24 @@ class AdditivePredictor:
             total[:, part.targets] += d
         return total
 
+    def deep(self, frame: pd.DataFrame) -> np.ndarray:
+        """Give the sum of the deep terms, (n, K)."""
+        total = np.zeros((len(frame), len(self.predictors)))
+        if self.parts:
+            for part, d in self._deep(frame, self.matrices(self.completed(frame))):
+                total[:, part.targets] += d
+        return total
+
+    def completed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Give the table with the columns that a head provides and it lacks."""
+        lacking = {k: v for k, v in self.provided.items() if k not in frame.columns}
+        return frame.assign(**lacking) if lacking else frame
+
     def _deep(
         self, frame: pd.DataFrame, matrices: Sequence[np.ndarray]
     ) -> Iterator[tuple[DeepPart, np.ndarray]]:
         """Give each deep term with its contribution (n, T)."""
-        columns = projected(self.designs, matrices) if self.parts else []
+        columns = projected(self.designs, matrices, self.provided) if self.parts else []
         for name, (latents, present) in self.latents(frame).items():
             part = self.parts[name]
             yield part, part.contribution(latents, present, columns)
@@ -205,14 +221,20 @@ def offsets(designs: Sequence[StructuredDesign], frame: pd.DataFrame) -> np.ndar
 
 
 def projected(
-    designs: Sequence[StructuredDesign], matrices: Sequence[np.ndarray]
+    designs: Sequence[StructuredDesign],
+    matrices: Sequence[np.ndarray],
+    without: Container[str] = (),
 ) -> list[np.ndarray]:
-    """Give the columns that deep terms are orthogonal to: all but random effects."""
+    """Give the columns that deep terms are orthogonal to.
+
+    These are all but random effects, and but those that read a column ``without``,
+    such as the time, which a deep term of the subject does not know.
+    """
     out = []
     for design, matrix in zip(designs, matrices, strict=True):
         keep = np.ones(design.n_coefficients, dtype=bool)
         for block in design.blocks:
-            if block.kind == "random":
+            if block.kind == "random" or any(c in without for c in block.columns):
                 keep[block.start : block.stop] = False
         out.append(matrix[:, keep])
     return out

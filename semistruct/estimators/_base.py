@@ -98,9 +98,7 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
             y, rows["sample_weight"], rows["var_weights"], list(formulas)
         )
         fitted_designs = {
-            name: StructuredDesign.fit(
-                structured or (Linear("1"),), frame, intercept=head.has_intercept
-            )
+            name: head.fit_design(structured or (Linear("1"),), frame)
             for name, (structured, _) in split.items()
         }
         # one formula serves every linear predictor

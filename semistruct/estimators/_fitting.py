@@ -36,9 +36,7 @@ from ._additive import (
     AdditivePredictor,
     DeepPart,
     Predictor,
-    evaluate,
     offsets,
-    projected,
 )
 from ._heads import Head
 from ._modalities import (
@@ -109,10 +107,12 @@ def fit_additive(
         discrete = DiscreteDesign.from_designs(designs, frame, settings.max_bins)
         warm = head.fit_exact(discrete, designs, offset)
     else:
-        matrices = evaluate(designs, frame)
+        matrices = head.evaluate(designs, frame)
         warm = head.fit_exact(matrices, designs, offset)
     if not deep:
-        predictor = AdditivePredictor(_predictors(head, designs, warm), {}, None)
+        predictor = AdditivePredictor(
+            _predictors(head, designs, warm), {}, None, provided=head.provided
+        )
         return AdditiveFit(predictor, warm, warm, None, np.empty(0, dtype=np.int64), {})
 
     terms = [term for term, _ in deep]
@@ -158,10 +158,10 @@ def fit_additive(
     }
     device = settings.training.device
     unprojected = AdditivePredictor(
-        _predictors(head, designs, warm), bare, network, device
+        _predictors(head, designs, warm), bare, network, device, head.provided
     )
     latents = unprojected.latents(frame, num_workers=settings.training.num_workers)
-    columns = projected(designs, matrices)
+    columns = head.projected(designs, matrices, frame)
     parts, contributions, total = {}, {}, offset.copy()
     for name, part in bare.items():
         u, present = latents[name]
@@ -173,7 +173,7 @@ def fit_additive(
     exact = head.fit_exact(matrices, designs, total)
     exact = head.held_out_dispersion(exact, held_out)
     predictor = AdditivePredictor(
-        _predictors(head, designs, exact), parts, network, device
+        _predictors(head, designs, exact), parts, network, device, head.provided
     )
     shares = {
         part.term.label: _share(

@@ -14,14 +14,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
+from semistruct._core.terms import StructuredTerm
 from semistruct.design import DesignOperator, StructuredDesign
 from semistruct.exceptions import DataError, InferenceWarning
 from semistruct.families import Family
 from semistruct.networks import SemiStructuredNetwork
 from semistruct.objectives import LikelihoodObjective, Objective
 from semistruct.solvers import ExactFit, fit_glm
+
+from ._additive import evaluate, projected
 
 __all__ = ["GlmHead", "Head"]
 
@@ -33,9 +37,35 @@ class Head(ABC):
     has_intercept: bool
 
     @property
+    def provided(self) -> dict[str, float]:
+        """Columns that terms may read and the table lacks, with a value of each."""
+        return {}
+
+    @property
     def n_predictors(self) -> int:
         """Number K of linear predictors."""
         return len(self.names)
+
+    def fit_design(
+        self, terms: Sequence[StructuredTerm], frame: pd.DataFrame
+    ) -> StructuredDesign:
+        """Learn levels, knots and constraints of a predictor from the rows of fit."""
+        return StructuredDesign.fit(terms, frame, intercept=self.has_intercept)
+
+    def evaluate(
+        self, designs: Sequence[StructuredDesign], frame: pd.DataFrame
+    ) -> Sequence[np.ndarray | DesignOperator]:
+        """Evaluate designs for `fit_exact`; a shared design once."""
+        return evaluate(designs, frame)
+
+    def projected(
+        self,
+        designs: Sequence[StructuredDesign],
+        matrices: Sequence[Any],
+        frame: pd.DataFrame,
+    ) -> list[np.ndarray]:
+        """Give the columns (n, p*) of each predictor that deep terms lose."""
+        return projected(designs, matrices)
 
     @abstractmethod
     def fit_exact(
