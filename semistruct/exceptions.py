@@ -9,12 +9,14 @@ import torch as _torch  # noqa: F401
 import pandas as _pandas  # noqa: F401, ICN001
 # isort: on
 
+import numpy as _np  # noqa: ICN001
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 __all__ = [
     "ColumnError",
     "ConvergenceWarning",
     "DataError",
+    "DependencyError",
     "FitInterruptedWarning",
     "FormulaError",
     "ImageError",
@@ -27,6 +29,11 @@ __all__ = [
     "TrainingError",
     "UnseenLevelError",
 ]
+
+
+def shown(value: object) -> str:
+    """Write a value as a message shows it: NumPy's scalars as plain ones."""
+    return repr(value.item() if isinstance(value, _np.generic) else value)
 
 
 class SemistructError(Exception):
@@ -71,7 +78,7 @@ class ParameterError(SemistructError, ValueError):
         self.given = given
         self.hint = hint
         text = f"The parameter {parameter!r} of {owner} must be {allowed}; got "
-        super().__init__(f"{text}{given!r}.{' ' + hint.strip() if hint else ''}")
+        super().__init__(f"{text}{shown(given)}.{' ' + hint.strip() if hint else ''}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild_parameter_error, (
@@ -121,6 +128,10 @@ class TrainingError(SemistructError, RuntimeError):
 
 class PersistenceError(SemistructError, ValueError):
     """A saved model cannot be written or read."""
+
+
+class DependencyError(SemistructError, ImportError):
+    """A package that is only needed for this is not there, or cannot be imported."""
 
 
 class FitInterruptedWarning(UserWarning):

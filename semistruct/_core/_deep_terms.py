@@ -78,22 +78,24 @@ class Text(DeepTerm):
 class _Columns(DeepTerm):
     """Several numeric columns, through an encoder; abstract."""
 
-    names: tuple[str, ...]
+    names: tuple[str | DeepTerm, ...]
     encoder: str | None = None
     by: str | None = None
     function: str = field(default="", init=False, repr=False)
 
     @property
     def name(self) -> str:
-        return "_".join(self.names)
+        return "_".join(v.name if isinstance(v, DeepTerm) else v for v in self.names)
 
     @property
     def label(self) -> str:
-        return by_label(f"{self.function}({', '.join(self.names)})", self.by)
+        inner = (v.label if isinstance(v, DeepTerm) else v for v in self.names)
+        return by_label(f"{self.function}({', '.join(inner)})", self.by)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return with_by(self.names, self.by)
+        read = [v.columns if isinstance(v, DeepTerm) else (v,) for v in self.names]
+        return with_by(tuple(dict.fromkeys(c for part in read for c in part)), self.by)
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,8 @@ class Tabular(_Columns):
 
     Parameters
     ----------
-    names : tuple of str
-        Columns, or patterns.
+    names : tuple of str, PCA or Pretrained
+        Columns, or patterns; of an early term the features.
     encoder : str, optional
         Name of the encoder. Default ``"mlp"``.
     by : str, optional

@@ -8,7 +8,7 @@ from typing import Any
 
 from semistruct._core._term import StructuredTerm, by_label, with_by
 
-__all__ = ["Linear", "Offset", "RandomEffect", "Smooth", "Tensor"]
+__all__ = ["Cumulative", "Linear", "Offset", "RandomEffect", "Smooth", "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,57 @@ class RandomEffect(StructuredTerm):
     @property
     def columns(self) -> tuple[str, ...]:
         return with_by((self.group,), self.slope)
+
+
+@dataclass(frozen=True)
+class Cumulative(StructuredTerm):
+    """The effect of past exposures, each weighted by how long ago it was.
+
+    At time t it is Σ_l 1[lead <= t − t_l <= lag] Δ_l h(t − t_l) z_l, with exposures z_l
+    at times t_l, Δ_l = t_l − t_{l−1} (the first as the second), and h a P-spline of the
+    latency (Sylvestre & Abrahamowicz 2009, doi:10.1002/sim.3701; Bender, Scheipl,
+    Hartl, Day & Küchenhoff 2019, doi:10.1093/biostatistics/kxy003).
+
+    Parameters
+    ----------
+    column : str
+        Column whose cells are arrays of L exposures, such as a tensor column.
+    k : int, optional
+        Dimension of the basis of h, at least 4. Default 10.
+    lag : float, optional
+        Longest latency, after which an exposure has no effect. Default: from the first
+        exposure to the last time of the data.
+    lead : float, default=0.0
+        Shortest latency, before which an exposure has no effect yet; >= 0.
+    times : tuple of float, optional
+        Times t_l of the exposures, increasing. Default 1, …, L.
+    time : str, default="time"
+        Name of the column of t: in a piecewise exponential model, of the time axis.
+    sp : float, optional
+        Smoothing parameter, >= 0; estimated by REML where it is not given.
+
+    Examples
+    --------
+    >>> import semistruct as ss
+    >>> ss.terms.Cumulative("dose", lag=30.0).label
+    'cumulative(dose)'
+    """
+
+    column: str
+    k: int | None = None
+    lag: float | None = None
+    lead: float = 0.0
+    times: tuple[float, ...] | None = None
+    time: str = "time"
+    sp: float | None = None
+
+    @property
+    def label(self) -> str:
+        return f"cumulative({self.column})"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column, self.time)
 
 
 @dataclass(frozen=True)

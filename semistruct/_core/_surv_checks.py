@@ -15,8 +15,10 @@ __all__ = [
     "as_causes",
     "as_labels",
     "as_numbers",
+    "as_upper",
     "check_entry",
     "check_intervals",
+    "check_seen",
 ]
 
 
@@ -99,9 +101,36 @@ def as_causes(values: Any, event: np.ndarray) -> np.ndarray:
     return array
 
 
-def check_entry(entry: np.ndarray, time: np.ndarray) -> None:
-    """Raise unless every row enters before it leaves."""
-    late = np.flatnonzero(entry >= time)
+def as_upper(values: Any, lower: np.ndarray) -> np.ndarray:
+    """Give floats >= lower, (n,); inf where the cell is missing."""
+    array = _to_float("upper", _flat("upper", values, len(lower)), "numbers")
+    array = np.where(np.isnan(array), np.inf, array)
+    bad = np.flatnonzero((array < lower) | (array == 0))
+    if bad.size:
+        i = int(bad[0])
+        raise TargetError(
+            f"Surv: upper must be above 0 and not lie before the lower end; row {i} "
+            f"has {lower[i]:g} and {array[i]:g} ({bad.size} such rows). Exchange them, "
+            "or correct them."
+        )
+    return array
+
+
+def check_seen(event: np.ndarray, upper: np.ndarray) -> None:
+    """Raise unless there is an event just where an upper end is."""
+    bad = np.flatnonzero(event != np.isfinite(upper))
+    if bad.size:
+        i = int(bad[0])
+        raise TargetError(
+            f"Surv: event and upper contradict each other; row {i} has event "
+            f"{bool(event[i])} and upper {upper[i]:g} ({bad.size} such rows). Leave "
+            "event away: upper is inf or missing where no event was seen."
+        )
+
+
+def check_entry(entry: np.ndarray, time: np.ndarray, strict: np.ndarray) -> None:
+    """Raise unless every row enters before it leaves, or where not strict with it."""
+    late = np.flatnonzero(np.where(strict, entry >= time, entry > time))
     if late.size:
         i = int(late[0])
         raise TargetError(

@@ -20,6 +20,7 @@ from semistruct._core._deep_terms import (
     Text,
 )
 from semistruct._core._structured_terms import (
+    Cumulative,
     Linear,
     Offset,
     RandomEffect,
@@ -31,6 +32,7 @@ from semistruct.exceptions import PersistenceError
 
 __all__ = [
     "PCA",
+    "Cumulative",
     "DeepTerm",
     "Fuse",
     "Image",
@@ -104,6 +106,7 @@ def _value_from_state(value: Any) -> Any:
 
 
 _KINDS: tuple[type[Term], ...] = (
+    Cumulative,
     Fuse,
     Image,
     Linear,

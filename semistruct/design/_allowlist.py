@@ -45,10 +45,10 @@ CALLS: Mapping[str, tuple[str, ...]] = {
 """Calls that a parametric factor may make, each with its keyword arguments."""
 
 TERM_FUNCTIONS = (
-    *("fuse", "image", "offset", "omics", "pca", "pretrained", "re", "s", "tabular"),
-    *("te", "text", "ti"),
+    *("cumulative", "fuse", "image", "offset", "omics", "pca", "pretrained", "re"),
+    *("s", "tabular", "te", "text", "ti"),
 )
-"""Names that begin a smooth, random, offset or deep term."""
+"""Names that begin a smooth, random, cumulative, offset or deep term."""
 
 ALLOWED = (
     "Allowed are column names, numbers, + - * / **, parentheses and the calls "

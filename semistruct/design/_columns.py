@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from semistruct._core.validation import suggest
-from semistruct.exceptions import ColumnError, DataError, UnseenLevelError
+from semistruct.exceptions import ColumnError, DataError, UnseenLevelError, shown
 
 __all__ = [
     "Levels",
@@ -186,11 +186,11 @@ class Levels:
             codes = self._index.get_indexer(pd.Index(_objects(series), dtype=object))
         bad = codes < 0
         if bad.any() and not unseen:
-            first = series.iloc[int(np.flatnonzero(bad)[0])]
+            first = shown(series.iloc[int(np.flatnonzero(bad)[0])])
             known = ", ".join(repr(v) for v in self.values[:_SHOWN])
             known += ", …" if len(self) > _SHOWN else ""
             raise UnseenLevelError(
-                f"The column {self.column!r} of {owner} has the level {first!r} in row "
+                f"The column {self.column!r} of {owner} has the level {first} in row "
                 f"{row_label(series, bad)} ({_count(bad, 'row')} in all), which was "
                 f"not there in fit. Known levels: {known}. Recode it, or fit again "
                 f"with it (re({self.column}) takes unseen levels)."
@@ -247,7 +247,7 @@ def _check_scalars(series: pd.Series, column: str, owner: str) -> None:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = shown(value)
     return text if len(text) <= 60 else f"a {type(value).__name__}"
 
 
@@ -259,4 +259,4 @@ def _count(mask: np.ndarray, what: str) -> str:
 def row_label(data: pd.Series | pd.DataFrame, mask: np.ndarray) -> str:
     """Give the label of the first row that a mask of shape (n,) marks, as text."""
     label = data.index[int(np.flatnonzero(mask)[0])]
-    return repr(label.item() if isinstance(label, np.generic) else label)
+    return shown(label)

@@ -10,18 +10,26 @@ import pandas as pd
 
 from semistruct._core import terms as t
 from semistruct.design._columns import check_frame, read_numeric
+from semistruct.design._cumulative import CumulativePart
 from semistruct.design._parametric import ParametricPart
 from semistruct.design._random import RandomPart
+from semistruct.design._side import side_conditions
 from semistruct.design._smooth import CHUNK, SmoothPart
 from semistruct.design._specification import check_term
 from semistruct.design._types import Block, Constraint, Penalty
 from semistruct.design._wilkinson import parse_parametric
 from semistruct.exceptions import DataError, FormulaError, ParameterError
 
-__all__ = ["StructuredDesign", "structured_columns"]
+__all__ = [
+    "StructuredDesign",
+    "check_terms",
+    "factor_columns",
+    "linear_formula",
+    "structured_columns",
+]
 
-_Part = SmoothPart | RandomPart
-_PENALISED = (t.Smooth, t.Tensor, t.RandomEffect)
+_Part = SmoothPart | RandomPart | CumulativePart
+_PENALISED = (t.Smooth, t.Tensor, t.RandomEffect, t.Cumulative)
 
 
 class StructuredDesign:
@@ -38,7 +46,7 @@ class StructuredDesign:
         The terms, as they were given.
     parametric : ParametricPart
         Fitted parametric part.
-    parts : iterable of SmoothPart or RandomPart
+    parts : iterable of SmoothPart, RandomPart or CumulativePart
         Fitted penalised parts, in the order of their terms.
 
     Attributes
@@ -90,20 +98,27 @@ class StructuredDesign:
 
     @classmethod
     def fit(
-        cls, terms: Iterable[t.Term], frame: pd.DataFrame, *, intercept: bool = True
+        cls,
+        terms: Iterable[t.Term],
+        frame: pd.DataFrame,
+        *,
+        intercept: bool = True,
+        weight: np.ndarray | None = None,
     ) -> StructuredDesign:
         """Fit levels, knots, scalings and constraints to a table.
 
         Parameters
         ----------
         terms : iterable of StructuredTerm
-            `Linear`, `Smooth`, `Tensor`, `RandomEffect` and `Offset` terms. Without a
-            `Linear` one, the parametric part is the intercept.
+            `Linear`, `Smooth`, `Tensor`, `RandomEffect`, `Cumulative` and `Offset`
+            terms. Without a `Linear` one, the parametric part is the intercept.
         frame : DataFrame of n rows
             The table; n >= 1.
         intercept : bool, default=True
             False (for Cox models): categorical coding is as with an intercept, whatever
             the formula says of it, and its column is dropped.
+        weight : ndarray of shape (n,), optional
+            How often each row counts in the centring of smooths; once by default.
 
         Returns
         -------
@@ -118,7 +133,7 @@ class StructuredDesign:
         """
         terms = tuple(terms)
         check_frame(frame)
-        _check_terms(terms)
+        check_terms(terms)
         if len(frame) == 0:
             raise DataError("The table has no rows; a design needs one or more.")
         others = [term for term in terms if not isinstance(term, t.Offset)]
@@ -126,17 +141,19 @@ class StructuredDesign:
             raise DataError(
                 "The table has one row (n_samples=1); every term is constant in it."
             )
-        formula = _linear_formula(terms)
+        formula = linear_formula(terms)
         parametric, _ = ParametricPart.fit(formula, frame, intercept)
         parts: list[_Part] = []
         for term in terms:
             if isinstance(term, (t.Smooth, t.Tensor)):
-                parts.append(SmoothPart.fit(term, frame))
+                parts.append(SmoothPart.fit(term, frame, weight=weight))
             elif isinstance(term, t.RandomEffect):
                 parts.append(RandomPart.fit(term, frame))
+            elif isinstance(term, t.Cumulative):
+                parts.append(CumulativePart.fit(term, frame))
             elif isinstance(term, t.Offset):
                 read_numeric(frame, term.column, term.label)
-        return cls(terms, parametric, parts)
+        return cls(terms, parametric, side_conditions(parts, frame))
 
     def matrix(self, frame: pd.DataFrame) -> np.ndarray:
         """Evaluate the design.
@@ -158,9 +175,13 @@ class StructuredDesign:
         """
         check_frame(frame)
         n = len(frame)
-        values = np.empty((n, self.n_coefficients))
+        parametric = self._parametric.matrix(frame)
         fixed = len(self._parametric.names)
-        values[:, :fixed] = self._parametric.matrix(frame)
+        if fixed == self.n_coefficients:
+            return np.ascontiguousarray(parametric)
+        values = np.empty((n, self.n_coefficients))
+        values[:, :fixed] = parametric
+        del parametric
         read = [part.read(frame) for part in self._parts]
         for begin in range(0, n, CHUNK):
             rows = slice(begin, min(begin + CHUNK, n))
@@ -202,12 +223,14 @@ class StructuredDesign:
     def from_state(cls, state: Mapping[str, Any]) -> StructuredDesign:
         """Make the design from its state; its matrices are the same to the bit."""
         terms = tuple(t.term_from_state(stored) for stored in state["terms"])
-        _check_terms(terms)
+        check_terms(terms)
         penalised = [v for v in terms if isinstance(v, _PENALISED)]
         parts: list[_Part] = []
         for term, stored in zip(penalised, state["parts"], strict=True):
             if isinstance(term, t.RandomEffect):
                 parts.append(RandomPart.from_state(term, stored))
+            elif isinstance(term, t.Cumulative):
+                parts.append(CumulativePart.from_state(term, stored))
             else:
                 parts.append(SmoothPart.from_state(term, stored))
         return cls(terms, ParametricPart.from_state(state["parametric"]), parts)
@@ -277,14 +300,50 @@ def structured_columns(terms: Iterable[t.Term]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _check_terms(terms: tuple[t.Term, ...]) -> None:
+def factor_columns(terms: Iterable[t.Term]) -> frozenset[str]:
+    """Give the columns that some term reads as a factor, whatever their cells are.
+
+    Those in ``C()``, groups of `RandomEffect`, regions of a Markov random field. A
+    column of strings is a factor everywhere and need not be among them.
+
+    Parameters
+    ----------
+    terms : iterable of Term
+        Any terms.
+
+    Returns
+    -------
+    frozenset of str
+
+    Examples
+    --------
+    >>> from semistruct.design import factor_columns, parse_formula
+    >>> sorted(factor_columns(parse_formula("age + C(stage) + re(centre, age)")))
+    ['centre', 'stage']
+    """
+    found: set[str] = set()
+    for term in terms:
+        if isinstance(term, t.Linear):
+            factors = parse_parametric(term.formula).factors
+            read = [f.columns for key, f in factors.items() if key.startswith("C(")]
+            found.update(*read)
+        elif isinstance(term, t.RandomEffect):
+            found.add(term.group)
+        elif isinstance(term, t.Smooth) and term.bs == "mrf":
+            found.update(term.names)
+    return frozenset(found)
+
+
+def check_terms(terms: tuple[t.Term, ...]) -> None:
+    """Check that terms are structured, well formed and distinct."""
     seen: set[str] = set()
     for term in terms:
         if not isinstance(term, t.StructuredTerm):
             raise ParameterError(
                 parameter="terms",
                 owner="StructuredDesign.fit",
-                allowed="Linear, Smooth, Tensor, RandomEffect or Offset objects",
+                allowed="Linear, Smooth, Tensor, RandomEffect, Cumulative or Offset "
+                "objects",
                 given=term,
             )
         check_term(term)
@@ -294,7 +353,7 @@ def _check_terms(terms: tuple[t.Term, ...]) -> None:
             seen.add(term.label)
 
 
-def _linear_formula(terms: Iterable[t.Term]) -> str:
+def linear_formula(terms: Iterable[t.Term]) -> str:
     """Join the parametric formulas; ``"1"`` where there are none."""
     formula = ""
     for term in terms:

@@ -1,9 +1,10 @@
 """The language of terms: text to term objects.
 
 A tokenizer splits the top level at ``+`` and ``-``. What begins with one of our names
-(``s``, ``te``, ``ti``, ``re``, ``offset``, ``image``, ``text``, ``omics``, ``tabular``,
-``fuse``, ``pca``, ``pretrained``) is read by Python's `ast`: names and quoted text are
-columns, the rest must be literal. Everything else is parametric.
+(``s``, ``te``, ``ti``, ``re``, ``cumulative``, ``offset``, ``image``, ``text``,
+``omics``, ``tabular``, ``fuse``, ``pca``, ``pretrained``) is read by Python's `ast`:
+names and quoted text are columns, the rest must be literal. Everything else is
+parametric.
 """
 
 from __future__ import annotations
@@ -238,6 +239,11 @@ class _Reader:
             term = self._term(node, depth + 1)
             if not isinstance(term, t.DeepTerm):
                 self._fail(node, f"{owner}() takes deep terms, such as image(scan)")
+            return term
+        if (owner, slot) == ("tabular", "names") and isinstance(node, ast.Call):
+            term = self._term(node, depth + 1)
+            if not isinstance(term, t.PCA | t.Pretrained):
+                self._fail(node, "tabular() takes columns, pca() and pretrained()")
             return term
         if slot in LITERAL_SLOTS:
             return self._literal(node, owner, slot)

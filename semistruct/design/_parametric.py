@@ -28,7 +28,7 @@ from semistruct.design._allowlist import Factor
 from semistruct.design._columns import Levels, is_numeric, read_numeric, select
 from semistruct.design._scan import quote_column
 from semistruct.design._wilkinson import Parametric, parse_parametric
-from semistruct.exceptions import DataError, FormulaError
+from semistruct.exceptions import DataError, FormulaError, shown
 
 __all__ = ["ParametricPart"]
 
@@ -83,9 +83,17 @@ class ParametricPart:
 
     @classmethod
     def fit(
-        cls, formula: str, frame: pd.DataFrame, intercept: bool
+        cls,
+        formula: str,
+        frame: pd.DataFrame,
+        intercept: bool,
+        crossed: str | None = None,
     ) -> tuple[ParametricPart, np.ndarray]:
-        """Fit the part; give it and its columns of shape (n, p)."""
+        """Fit the part; give it and its columns of shape (n, p).
+
+        Where ``frame`` holds the values of the column ``crossed``, but not their
+        combinations with other columns, interactions with it may be constant.
+        """
         parsed = parse_parametric(formula)
         levels: dict[str, Levels] = {}
         numeric: set[str] = set()
@@ -97,7 +105,7 @@ class ParametricPart:
         part.transform_state = copy.deepcopy(spec.transform_state)
         part._name(spec, parsed)
         values = part._drop(values)
-        part._check_constant(values, parsed)
+        part._check_constant(values, parsed, crossed)
         return part, values
 
     @property
@@ -118,11 +126,13 @@ class ParametricPart:
         owners: dict[str, str] = {}
         for factor in parsed.factors.values():
             owners.update({c: factor.text for c in factor.columns if c not in owners})
+        plain = self._plain(parsed)
+        head = frame if plain is None else frame.iloc[:1]
         cells = {
-            alias: self._read(frame, column, owners[column])
+            alias: self._read(head, column, owners[column])
             for column, alias in aliases.items()
         }
-        data = pd.DataFrame(cells, index=pd.RangeIndex(len(frame)))
+        data = pd.DataFrame(cells, index=pd.RangeIndex(len(head)))
         both = self.numeric & set(self.levels)  # columns read as numbers and in C()
         coded = {aliases[c]: self._categorical(frame, c, owners[c]) for c in both}
         environment = _environment(data, coded)
@@ -140,6 +150,12 @@ class ParametricPart:
                 result = materializer.get_model_matrix(spec)
         except (FormulaicError, ValueError, TypeError, ArithmeticError) as error:
             raise self._explain(error, data, environment, parsed, frame) from error
+        if plain is not None:
+            values = np.empty((len(frame), 1 + len(plain)))
+            values[:, 0] = 1.0
+            for j, column in enumerate(plain, start=1):
+                values[:, j] = self._read(frame, column, owners[column])
+            return result.model_spec, values
         values = np.asarray(result, dtype=np.float64)
         values = values.reshape(len(frame), values.shape[1])
         if not np.isfinite(values).all():
@@ -148,6 +164,22 @@ class ParametricPart:
             name = _display(names[column], parsed.columns)
             raise _not_finite(name, frame, int(row))
         return result.model_spec, values
+
+    def _plain(self, parsed: Parametric) -> list[str] | None:
+        """Give the columns where each term is one numeric column as it is, else None.
+
+        Their matrix needs no evaluation; formulaic would copy it several times.
+        """
+        columns = []
+        for keys in parsed.terms:
+            factors = [parsed.factors[key] for key in keys]
+            if len(factors) != 1 or factors[0].function or len(factors[0].columns) != 1:
+                return None
+            (column,) = factors[0].columns
+            if column in self.levels or column not in self.numeric:
+                return None
+            columns.append(column)
+        return columns
 
     def _formula(self, parsed: Parametric, aliases: Mapping[str, str]) -> SimpleFormula:
         one = FormulaicFactor("1", eval_method="literal")
@@ -198,11 +230,15 @@ class ParametricPart:
     def _drop(self, values: np.ndarray) -> np.ndarray:
         return values if self.intercept else values[:, 1:]
 
-    def _check_constant(self, values: np.ndarray, parsed: Parametric) -> None:
+    def _check_constant(
+        self, values: np.ndarray, parsed: Parametric, crossed: str | None
+    ) -> None:
         if self.intercept and not parsed.intercept:
             return  # without an intercept, a constant column is one
         constant = np.ptp(values, axis=0) == 0.0
         for label, start, stop, columns in self.spans:
+            if crossed in columns and len(columns) > 1:
+                continue
             for j in range(start, stop):
                 if columns and constant[j]:
                     which = " and ".join(repr(column) for column in columns)
@@ -344,11 +380,9 @@ def _display(name: str, columns: tuple[str, ...]) -> str:
 
 
 def _not_finite(term: str, frame: pd.DataFrame, row: int) -> DataError:
-    label = frame.index[row]
-    label = label.item() if isinstance(label, np.generic) else label
     return DataError(
-        f"The term {term} is not finite in row {label!r}: its column has a value there "
-        "that the function does not take."
+        f"The term {term} is not finite in row {shown(frame.index[row])}: its column "
+        "has a value there that the function does not take."
     )
 
 

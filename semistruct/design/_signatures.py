@@ -34,6 +34,9 @@ SIGNATURES: dict[str, Signature] = {
     ),
     "ti": Signature(t.Tensor, ("names*",), _TENSOR, least=2, fixed=_INTERACTION),
     "re": Signature(t.RandomEffect, ("group", "slope"), ("sp",)),
+    "cumulative": Signature(
+        t.Cumulative, ("column",), ("k", "lag", "lead", "times", "time", "sp")
+    ),
     "offset": Signature(t.Offset, ("column",), ()),
     "image": Signature(t.Image, ("column",), ("encoder", "size", "by")),
     "text": Signature(t.Text, ("column",), ("encoder", "by")),
@@ -51,5 +54,8 @@ NAME_SLOTS = ("bs", "encoder", "how")
 TERM_SLOTS = ("term", "terms")
 """Arguments that are terms."""
 
-LITERAL_SLOTS = ("k", "np", "sp", "size", "n_components")
+LITERAL_SLOTS = (
+    *("k", "lag", "lead", "np", "sp", "size", "n_components"),
+    "times",
+)
 """Arguments that are literal values; all others are names."""

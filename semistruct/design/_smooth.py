@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from semistruct.design._basis import Basis
 from semistruct.design._columns import Levels, is_numeric, read_numeric, select
 from semistruct.design._random import RandomPart
 
-__all__ = ["CHUNK", "RandomPart", "SmoothPart", "row_kronecker"]
+__all__ = ["CHUNK", "RandomPart", "RowSums", "SmoothPart", "row_kronecker"]
 
 CHUNK = 16_384
 """Rows that are evaluated at once, so that a basis stays in the cache."""
@@ -51,6 +51,44 @@ def row_kronecker(matrices: Sequence[np.ndarray]) -> np.ndarray:
         return (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)  # (m, k_a k_b)
 
     return functools.reduce(product, matrices)
+
+
+class RowSums(Protocol):
+    """Sums over the rows that a smooth is fitted to."""
+
+    def margin(self, basis: Basis, name: str) -> np.ndarray:
+        """Mean (k,) of each function of the basis of one column."""
+
+    def columns(self, part: SmoothPart) -> tuple[np.ndarray, float]:
+        """Mean of each column before the constraint, and the largest Σ|x| of a row."""
+
+
+class TableSums:
+    """Sums over the rows of a table, that were read by the columns of one term.
+
+    A row of weight 2 counts as two rows.
+    """
+
+    def __init__(self, read: _Read, n: int, weight: np.ndarray | None = None) -> None:
+        self._read = read
+        self._n = n
+        self._weight = np.ones(n) if weight is None else weight
+
+    def margin(self, basis: Basis, name: str) -> np.ndarray:
+        """See `RowSums`."""
+        total = np.zeros(basis.k)
+        for rows in _chunks(self._n):
+            total += self._weight[rows] @ basis.evaluate(self._read[name][rows])
+        return total / self._weight.sum()
+
+    def columns(self, part: SmoothPart) -> tuple[np.ndarray, float]:
+        """See `RowSums`."""
+        total, largest = np.zeros(part.n_block), 0.0
+        for rows in _chunks(self._n):
+            x = part.unconstrained(self._read, rows)
+            total += self._weight[rows] @ x
+            largest = max(largest, float(np.abs(x).sum(axis=1).max()))
+        return total / self._weight.sum(), largest
 
 
 class SmoothPart:
@@ -92,16 +130,28 @@ class SmoothPart:
         self.constraint = constraint
         self.matrices = tuple(matrices)
         self.levels = levels
-        self._regions = find_regions(term)
+        self.regions = find_regions(term)
 
     @classmethod
-    def fit(cls, term: Smooth | Tensor, frame: pd.DataFrame) -> SmoothPart:
-        """Place the knots, scale the penalties and find the constraint."""
+    def fit(
+        cls,
+        term: Smooth | Tensor,
+        frame: pd.DataFrame,
+        sums: RowSums | None = None,
+        weight: np.ndarray | None = None,
+    ) -> SmoothPart:
+        """Place the knots, scale the penalties and find the constraint.
+
+        ``sums`` gives the sums over rows where the rows are not those of ``frame``,
+        which ``weight`` (n,) counts.
+        """
         read, bases = fit_bases(term, frame)
+        if sums is None:
+            sums = TableSums(read, len(frame), weight)
         margins: list[np.ndarray] | None = None
         penalties = [basis.penalty for basis in bases]
         if isinstance(term, Tensor):
-            margins = _margins(term, bases, read)
+            margins = _margins(term, bases, read, sums)
             penalties = [z.T @ s @ z for z, s in zip(margins, penalties, strict=True)]
             penalties = [s / linalg.eigvalsh(s)[-1] for s in penalties]
             penalties = _tensor_penalties(penalties)
@@ -109,20 +159,24 @@ class SmoothPart:
                 margins = None
         levels, free = _read_by(term, frame)
         part = cls(term, bases, margins, None, penalties, levels)
-        size, largest = np.zeros(penalties[0].shape[0]), 0.0
-        for rows in _chunks(len(frame)):
-            x = part._unconstrained(read, rows)
-            size += x.sum(axis=0)
-            largest = max(largest, float(np.abs(x).sum(axis=1).max()))
+        mean, largest = sums.columns(part)
         part.matrices = tuple(
             s * (largest**2 / np.linalg.norm(s, 1)) for s in penalties
         )
         if not free and not (isinstance(term, Tensor) and term.interaction):
-            z = _complement(size / len(frame))
+            z = _complement(mean)
             part.constraint = z
             part.matrices = tuple(z.T @ s @ z for s in part.matrices)
         part.matrices = tuple((s + s.T) / 2.0 for s in part.matrices)
         return part
+
+    def reduced(self, keep: np.ndarray) -> SmoothPart:
+        """Give the part without some of its columns; ``keep`` (q,) marks the others."""
+        z = np.eye(self.n_block) if self.constraint is None else self.constraint
+        matrices = [s[np.ix_(keep, keep)] for s in self.matrices]
+        return SmoothPart(
+            self.term, self.bases, self.margins, z[:, keep], matrices, self.levels
+        )
 
     @property
     def kind(self) -> str:
@@ -163,6 +217,8 @@ class SmoothPart:
         for j, name in enumerate(self.term.names):
             others = int(np.prod(sizes)) // sizes[j]
             rank = min(min(self.bases[j].rank, sizes[j]) * others, self.n_block)
+            if self.n_block < int(np.prod(sizes)) - 1:  # side conditions
+                rank = min(rank, int(np.linalg.matrix_rank(self.matrices[j])))
             sp = None if self.term.sp is None else self.term.sp[j]
             result.append((f"[{name}]", self.matrices[j], sp, rank))
         return result
@@ -176,9 +232,9 @@ class SmoothPart:
     def read(self, frame: pd.DataFrame) -> _Read:
         """Read and check the columns of a table."""
         term = self.term
-        read = read_columns(term, frame, self._regions)
-        if self._regions is not None:
-            check_known(self.bases[0], self._regions, read[term.names[0]], frame, term)
+        read = read_columns(term, frame, self.regions)
+        if self.regions is not None:
+            check_known(self.bases[0], self.regions, read[term.names[0]], frame, term)
         if self.levels is not None:
             read["by:"] = self.levels.codes(frame, term.label)
         elif term.by is not None:
@@ -187,7 +243,7 @@ class SmoothPart:
 
     def write(self, read: _Read, rows: slice, out: np.ndarray) -> None:
         """Write some rows of the design into ``out`` of shape (m, blocks · q)."""
-        x = self._unconstrained(read, rows)
+        x = self.unconstrained(read, rows)
         if self.constraint is not None:
             x = x @ self.constraint
         if self.term.by is None:
@@ -200,7 +256,8 @@ class SmoothPart:
                 block = out[:, level * q : (level + 1) * q]
                 np.multiply(x, (codes == level)[:, None], out=block)
 
-    def _unconstrained(self, read: _Read, rows: slice) -> np.ndarray:
+    def unconstrained(self, read: _Read, rows: slice) -> np.ndarray:
+        """Give some rows of the (product of the) bases, as if ``by`` were one."""
         values = [
             basis.evaluate(x[rows])
             for basis, x in zip(self.bases, arguments(self.term, read), strict=True)
@@ -244,12 +301,16 @@ def _read_by(term: Smooth | Tensor, frame: pd.DataFrame) -> tuple[Levels | None,
     return None, float(np.std(by)) > tolerance
 
 
-def _margins(term: Tensor, bases: Sequence[Basis], read: _Read) -> list[np.ndarray]:
+def _margins(
+    term: Tensor, bases: Sequence[Basis], read: _Read, sums: RowSums
+) -> list[np.ndarray]:
     """Give what is put behind each marginal basis: constraint, reparameterisation."""
     result = []
     for basis, name in zip(bases, term.names, strict=True):
         x = read[name]
-        margin = _complement(_mean(basis, x)) if term.interaction else np.eye(basis.k)
+        margin = np.eye(basis.k)
+        if term.interaction:
+            margin = _complement(sums.margin(basis, name))
         if term.np and not basis.at_knots:
             points = np.linspace(x.min(), x.max(), margin.shape[1])
             values = basis.evaluate(points) @ margin
@@ -257,13 +318,6 @@ def _margins(term: Tensor, bases: Sequence[Basis], read: _Read) -> list[np.ndarr
                 margin = margin @ np.linalg.inv(values)
         result.append(margin)
     return result
-
-
-def _mean(basis: Basis, x: np.ndarray) -> np.ndarray:
-    total = np.zeros(basis.k)
-    for rows in _chunks(len(x)):
-        total += basis.evaluate(x[rows]).sum(axis=0)
-    return total / len(x)
 
 
 def _complement(constraint: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NoReturn
 
@@ -49,6 +50,8 @@ def check_term(term: t.Term) -> None:
         _check_text(term.group, "group", "re()")
         _check_text(term.slope, "slope", "re()", none=True)
         _check_smoothing(term.sp, "re()")
+    elif isinstance(term, t.Cumulative):
+        _check_cumulative(term)
     elif isinstance(term, t.Offset):
         _check_text(term.column, "column", "offset()")
     else:
@@ -175,6 +178,37 @@ def _check_tensor(term: t.Tensor) -> None:
         _check_smoothing(value, owner)
 
 
+def _check_cumulative(term: t.Cumulative) -> None:
+    owner = "cumulative()"
+    _check_text(term.column, "column", owner)
+    _check_text(term.time, "time", owner)
+    if term.k is not None:
+        _check_k(term.k, owner, BASES["ps"].least_k)
+    check_number(term.lead, parameter="lead", owner=owner, low=0.0)
+    check_number(
+        term.lag,
+        parameter="lag",
+        owner=owner,
+        low=float(term.lead),
+        closed="neither",
+        none=True,
+    )
+    times = term.times
+    numbers = isinstance(times, tuple) and all(
+        isinstance(v, (int, float)) and math.isfinite(v) for v in times
+    )
+    if times is not None and not (
+        numbers and times and all(a < b for a, b in itertools.pairwise(times))
+    ):
+        raise ParameterError(
+            parameter="times",
+            owner=owner,
+            allowed="a tuple of increasing finite numbers, or None",
+            given=times,
+        )
+    _check_smoothing(term.sp, owner)
+
+
 def _check_k(value: object, owner: str, least: int) -> None:
     check_number(value, parameter="k", owner=owner, low=least, high=1000, integer=True)
 
@@ -197,7 +231,14 @@ def _check_deep(term: t.Term) -> None:
         _check_text(term.column, "column", "text()")
         _check_text(term.encoder, "encoder", "text()", none=True)
     elif isinstance(term, (t.Omics, t.Tabular)):
-        _check_names(term.names, f"{term.function}()", least=1)
+        names: Any = term.names
+        if isinstance(term, t.Tabular) and isinstance(names, tuple):
+            for early in (v for v in names if isinstance(v, t.PCA | t.Pretrained)):
+                check_term(early)
+            names = tuple(
+                v.label if isinstance(v, t.PCA | t.Pretrained) else v for v in names
+            )
+        _check_names(names, f"{term.function}()", least=1)
         _check_text(term.encoder, "encoder", f"{term.function}()", none=True)
     elif isinstance(term, t.Fuse):
         if len(term.terms) < 2 or not all(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from semistruct.design._binning import Cells, distinct, find_cells, find_joint
 from semistruct.design._columns import Levels, read_numeric
+from semistruct.design._cumulative import CumulativePart
 from semistruct.design._indexed import (
     Columns,
     IndexedColumns,
@@ -61,6 +62,10 @@ class Tabulator:
         for part in design._parts:
             if isinstance(part, RandomPart):
                 blocks.append(self._random(part, start))
+            elif isinstance(part, CumulativePart):
+                values = np.empty((len(self.frame), part.n_block))
+                part.write(part.read(self.frame), slice(0, len(values)), values)
+                blocks.append(NumericColumns(start, values))
             else:
                 blocks.extend(self._smooth(part, start, found))
             start += part.n_block * len(part.labels)

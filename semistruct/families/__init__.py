@@ -2,6 +2,13 @@
 
 from semistruct.families._base import Family
 from semistruct.families._binary import Bernoulli, Binomial
+from semistruct.families._censored import (
+    Censored,
+    LogLogisticAFT,
+    LogNormalAFT,
+    WeibullAFT,
+)
+from semistruct.families._censored_registry import get_censored
 from semistruct.families._classes import Categorical, Ordinal
 from semistruct.families._counts import (
     NegativeBinomial,
@@ -10,6 +17,17 @@ from semistruct.families._counts import (
     ZeroInflatedPoisson,
 )
 from semistruct.families._cox import cox_log_likelihood
+from semistruct.families._discrete_time import (
+    DiscreteTimeFamily,
+    LogisticHazard,
+    interval_indicators,
+)
+from semistruct.families._discrete_time_curves import (
+    conditional_survival,
+    interpolate_incidence,
+    interpolate_survival,
+)
+from semistruct.families._discrete_time_masses import MTLR, PMF, get_discrete_time
 from semistruct.families._gaussian import Gaussian
 from semistruct.families._links import Link, get_link
 from semistruct.families._location_scale import (
@@ -24,10 +42,14 @@ from semistruct.families._registry import get_family
 from semistruct.families._tweedie import Tweedie
 
 __all__ = [
+    "MTLR",
+    "PMF",
     "Bernoulli",
     "Beta",
     "Binomial",
     "Categorical",
+    "Censored",
+    "DiscreteTimeFamily",
     "Family",
     "Gamma",
     "Gaussian",
@@ -35,16 +57,26 @@ __all__ = [
     "InverseGaussian",
     "Laplace",
     "Link",
+    "LogLogisticAFT",
     "LogNormal",
+    "LogNormalAFT",
     "Logistic",
+    "LogisticHazard",
     "NegativeBinomial",
     "Ordinal",
     "Poisson",
     "StudentT",
     "Tweedie",
+    "WeibullAFT",
     "ZeroInflatedNegativeBinomial",
     "ZeroInflatedPoisson",
+    "conditional_survival",
     "cox_log_likelihood",
+    "get_censored",
+    "get_discrete_time",
     "get_family",
     "get_link",
+    "interpolate_incidence",
+    "interpolate_survival",
+    "interval_indicators",
 ]

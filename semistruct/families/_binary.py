@@ -163,7 +163,10 @@ class Binomial(_Binary):
         return self._log_prob(y, Theta(share, log, complement))
 
     def cdf(
-        self, y: ArrayLike, eta: ArrayLike | Tensor, dispersion: float = 1.0
+        self,
+        y: ArrayLike,
+        eta: ArrayLike | Tensor,
+        dispersion: float | FloatArray = 1.0,
     ) -> FloatArray:
         """Return P(S ≤ s) for y = (s, m − s), (n,)."""
         (prob,) = self._arrays(eta, dispersion)
@@ -171,7 +174,10 @@ class Binomial(_Binary):
         return self._mass(trials, prob).cdf(success)
 
     def cdf_left(
-        self, y: ArrayLike, eta: ArrayLike | Tensor, dispersion: float = 1.0
+        self,
+        y: ArrayLike,
+        eta: ArrayLike | Tensor,
+        dispersion: float | FloatArray = 1.0,
     ) -> FloatArray:
         """Return P(S < s) for y = (s, m − s), (n,)."""
         (prob,) = self._arrays(eta, dispersion)
@@ -182,7 +188,7 @@ class Binomial(_Binary):
         self,
         p: ArrayLike,
         eta: ArrayLike | Tensor,
-        dispersion: float = 1.0,
+        dispersion: float | FloatArray = 1.0,
         *,
         trials: ArrayLike = 1.0,
     ) -> FloatArray:
@@ -194,7 +200,7 @@ class Binomial(_Binary):
         self,
         eta: ArrayLike | Tensor,
         generator: np.random.Generator,
-        dispersion: float = 1.0,
+        dispersion: float | FloatArray = 1.0,
         *,
         trials: ArrayLike = 1.0,
     ) -> FloatArray:

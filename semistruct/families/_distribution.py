@@ -24,7 +24,10 @@ class Distribution:
     discrete: ClassVar[bool] = False
 
     def cdf(
-        self, y: ArrayLike, eta: ArrayLike | Tensor, dispersion: float = 1.0
+        self,
+        y: ArrayLike,
+        eta: ArrayLike | Tensor,
+        dispersion: float | FloatArray = 1.0,
     ) -> FloatArray:
         """Return P(Y ≤ y), (n,).
 
@@ -33,13 +36,16 @@ class Distribution:
         y : array-like of shape (n,)
         eta : array-like or Tensor of shape (n, K)
             Linear predictors.
-        dispersion : float, default 1.0
+        dispersion : float or ndarray of shape (n,), default 1.0
             φ > 0; ignored by families without a dispersion.
         """
         return self._cdf(np.asarray(y, float), *self._arrays(eta, dispersion))
 
     def cdf_left(
-        self, y: ArrayLike, eta: ArrayLike | Tensor, dispersion: float = 1.0
+        self,
+        y: ArrayLike,
+        eta: ArrayLike | Tensor,
+        dispersion: float | FloatArray = 1.0,
     ) -> FloatArray:
         """Return P(Y < y), (n,); equal to ``cdf`` for continuous families."""
         below = np.asarray(y, float)
@@ -48,7 +54,10 @@ class Distribution:
         return self._cdf(below, *self._arrays(eta, dispersion))
 
     def quantile(
-        self, p: ArrayLike, eta: ArrayLike | Tensor, dispersion: float = 1.0
+        self,
+        p: ArrayLike,
+        eta: ArrayLike | Tensor,
+        dispersion: float | FloatArray = 1.0,
     ) -> FloatArray:
         """Return the smallest y with P(Y ≤ y) ≥ p, (n,).
 
@@ -57,7 +66,7 @@ class Distribution:
         p : array-like
             Probabilities strictly between 0 and 1; broadcasts against the rows.
         eta : array-like or Tensor of shape (n, K)
-        dispersion : float, default 1.0
+        dispersion : float or ndarray of shape (n,), default 1.0
         """
         return self._quantile(np.asarray(p, float), *self._arrays(eta, dispersion))
 
@@ -65,7 +74,7 @@ class Distribution:
         self,
         eta: ArrayLike | Tensor,
         generator: np.random.Generator,
-        dispersion: float = 1.0,
+        dispersion: float | FloatArray = 1.0,
     ) -> FloatArray:
         """Draw one response for each row, (n,)."""
         return self._draw(generator, *self._arrays(eta, dispersion))
@@ -84,15 +93,16 @@ class Distribution:
         draws = self._frozen(*theta).rvs(size=len(theta[0]), random_state=generator)
         return np.asarray(draws, dtype=float)
 
-    def _natural(self, eta: Tensor, dispersion: float) -> list[Tensor]:
+    def _natural(self, eta: Tensor, dispersion: float | Tensor) -> list[Tensor]:
         """All parameters on their natural scale; every family states them."""
         raise NotImplementedError(f"{type(self).__name__} states no parameters.")
 
     def _arrays(
-        self, eta: ArrayLike | Tensor, dispersion: float
+        self, eta: ArrayLike | Tensor, dispersion: float | FloatArray
     ) -> tuple[FloatArray, ...]:
         """All parameters on their natural scale, each (n,)."""
         given = eta.detach().cpu() if isinstance(eta, Tensor) else np.asarray(eta)
         point = torch.as_tensor(given, dtype=torch.float64)
         with torch.no_grad():
-            return tuple(t.numpy() for t in self._natural(point, dispersion))
+            phi = torch.as_tensor(dispersion, dtype=torch.float64)
+            return tuple(t.numpy() for t in self._natural(point, phi))

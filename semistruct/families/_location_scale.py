@@ -165,7 +165,12 @@ class Laplace(Family):
 
     ℓ = −log 2s − |z|. The log-density has a kink at its median and no curvature in
     ``loc`` elsewhere: ``twice_differentiable`` is False and ``fisher_weight`` gives
-    the expected information 1/s².
+    the expected information 1/s². Maximum likelihood is median regression, see
+    :func:`semistruct.solvers.fit_glm`.
+
+    References
+    ----------
+    Koenker and Bassett (1978), doi:10.2307/1913643.
 
     Examples
     --------

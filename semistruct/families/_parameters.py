@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from semistruct.exceptions import ParameterError
-from semistruct.families._links import Link, Logit, get_link
+from semistruct.families._links import LINKS, Link, Logit, get_link
 
 DOMAINS = {
     "real": (-math.inf, math.inf),
@@ -75,6 +75,13 @@ def link_of(parameter: Parameter, given: object, owner: str) -> Link:
             allowed=f"a link for θ in {DOMAINS[parameter.domain]}: "
             + ", ".join(map(repr, allowed)),
             given=link.name,
+        )
+    if type(link) is not LINKS[link.name]:
+        raise ParameterError(
+            parameter=f"links[{parameter.name!r}]",
+            owner=owner,
+            allowed="a link of semistruct.families: another class could not be saved",
+            given=type(link).__name__,
         )
     if parameter.domain == "power":
         return Logit(*POWER_ENDS)

@@ -123,7 +123,10 @@ class Tweedie(Family):
         return mean, spread / mean**0.75, 1.5
 
     def cdf_left(
-        self, y: ArrayLike, eta: ArrayLike | Tensor, dispersion: float = 1.0
+        self,
+        y: ArrayLike,
+        eta: ArrayLike | Tensor,
+        dispersion: float | FloatArray = 1.0,
     ) -> FloatArray:
         """P(Y < y), (n,): without the mass at y = 0."""
         total = self.cdf(y, eta, dispersion)

@@ -1,12 +1,11 @@
 """Survival curves of a Cox model with pointwise limits.
 
-Letters: m event times of a stratum, p columns, q rows to predict.
+Letters: p columns, q rows to predict, t times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from semistruct._core.step import StepFunction
 from semistruct._core.validation import check_choice
 from semistruct.exceptions import DataError
-from semistruct.inference._cox_rows import CoxRows
+from semistruct.inference._cox_baseline import CoxBaseline
 from semistruct.inference._linear import critical_value
 
 FloatArray = NDArray[np.float64]
@@ -37,106 +36,6 @@ class CurveBand(NamedTuple):
     std_error: StepFunction
     lower: StepFunction
     upper: StepFunction
-
-
-class StratumBaseline(NamedTuple):
-    """Sums over the event times of one stratum, each up to the time.
-
-    Attributes
-    ----------
-    times : ndarray of shape (m,)
-    hazard : ndarray of shape (m,)
-        Λ̂ of a row whose η is the ``level`` of the baseline.
-    variance : ndarray of shape (m,)
-        Σ ω/S0², of that hazard with the coefficients known.
-    drift : ndarray of shape (m, p)
-        Σ b ω/S0, b the mean of the centred columns over the risk set.
-    """
-
-    times: FloatArray
-    hazard: FloatArray
-    variance: FloatArray
-    drift: FloatArray
-
-
-@dataclass(frozen=True)
-class CoxBaseline:
-    """Baseline hazards with all that limits of a predicted curve need.
-
-    Holds O(m p) numbers and no row of the data.
-
-    Attributes
-    ----------
-    strata : dict of label to StratumBaseline
-        The only label is None without strata.
-    center : ndarray of shape (p,)
-        Means that were taken off the columns.
-    level : float
-        The η that the hazards belong to.
-    """
-
-    strata: Mapping[Hashable, StratumBaseline]
-    center: FloatArray
-    level: float
-
-    @classmethod
-    def from_rows(cls, rows: CoxRows) -> CoxBaseline:
-        """Sum up the rows of a fit.
-
-        Parameters
-        ----------
-        rows : CoxRows
-            Breslow's or Efron's sums, as its ties say.
-
-        Examples
-        --------
-        >>> from semistruct.inference import CoxBaseline, CoxRows
-        >>> rows = CoxRows([[0.0], [1.0]], [0.0, 0.0], [1.0, 2.0], [1, 1])
-        >>> CoxBaseline.from_rows(rows).strata[None].hazard.tolist()
-        [0.5, 1.5]
-        """
-        sets = rows.sets
-        used = rows.weight[sets.rows]
-        level = float(np.average(rows.eta, weights=used))
-        hazard = sets.forward(sets.by_time(rows.rate))
-        variance = sets.forward(sets.by_time(rows.rate / rows.total))
-        drift = sets.forward(sets.by_time(rows.rate[:, None] * rows.means))
-        keys: list[Hashable] = [None] if rows.strata is None else sets.labels.tolist()
-        strata = {}
-        for i, key in enumerate(keys):
-            part = slice(sets.bounds[i], sets.bounds[i + 1])
-            factor = np.exp(level - rows.level[i])
-            strata[key] = StratumBaseline(
-                sets.times[part].copy(),
-                hazard[part] * factor,
-                variance[part] * factor**2,
-                drift[part] * factor,
-            )
-        return cls(strata, rows.center, level)
-
-    def to_state(self) -> dict[str, Any]:
-        """Give JSON types and arrays that make it again."""
-        return {
-            "center": self.center,
-            "level": self.level,
-            "labels": list(self.strata),
-            "strata": [part._asdict() for part in self.strata.values()],
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> CoxBaseline:
-        """Make it from what ``to_state`` gave."""
-        parts = [
-            StratumBaseline(
-                *(np.asarray(part[f], np.float64) for f in StratumBaseline._fields)
-            )
-            for part in state["strata"]
-        ]
-        return cls(
-            dict(zip(state["labels"], parts, strict=True)),
-            np.asarray(state["center"], np.float64),
-            float(state["level"]),
-        )
 
 
 def cox_survival_band(
@@ -219,10 +118,7 @@ def cox_survival_band(
     variance = np.empty_like(hazard)
     for label, rows in _rows_by_stratum(baseline, strata, len(x), owner).items():
         part = baseline.strata[label]
-        at = np.searchsorted(part.times, times, side="right")  # 0: before the first
-        base = np.concatenate([[0.0], part.hazard])[at]
-        own = np.concatenate([[0.0], part.variance])[at]
-        drift = np.vstack([np.zeros(p), part.drift])[at]  # (t, p)
+        base, own, drift = part.at(times)
         ratio = np.exp(eta[rows] - baseline.level)[:, None]
         # a'Va, a = x Λ − drift, without an array (q, t, p)
         xv = x[rows] @ v

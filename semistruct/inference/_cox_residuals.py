@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semistruct.exceptions import DataError
-from semistruct.inference._cox_rows import CoxRows
+from semistruct.inference._cox_rows import CoxRows, RiskRows
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
@@ -100,7 +100,7 @@ def deviance_residuals(rows: CoxRows) -> FloatArray:
     return np.sign(martingale) * np.sqrt(np.maximum(-2.0 * inner, 0.0))
 
 
-def score_residuals(rows: CoxRows) -> FloatArray:
+def score_residuals(rows: RiskRows) -> FloatArray:
     """Contribution of each row to the score, ∫ (x_i − b(t)) dM_i(t).
 
     b is the risk-weighted mean of the columns; after Efron its pseudo-steps are treated
@@ -205,7 +205,7 @@ def scaled_schoenfeld_residuals(
     return plain._replace(values=beta + len(plain.rows) * (plain.values @ v))
 
 
-def dfbeta(rows: CoxRows, cov: ArrayLike) -> FloatArray:
+def dfbeta(rows: RiskRows, cov: ArrayLike) -> FloatArray:
     """Approximate change of the coefficients by each row, w_i U_i V.
 
     β̂ − β̂₍ᵢ₎ to first order: one Newton step after taking the row out.
@@ -239,7 +239,7 @@ def dfbeta(rows: CoxRows, cov: ArrayLike) -> FloatArray:
     return (score @ v) * rows.weight[:, None]
 
 
-def dfbetas(rows: CoxRows, cov: ArrayLike) -> FloatArray:
+def dfbetas(rows: RiskRows, cov: ArrayLike) -> FloatArray:
     """Change of the coefficients by each row, in units of their standard errors.
 
     Parameters
@@ -270,7 +270,7 @@ def dfbetas(rows: CoxRows, cov: ArrayLike) -> FloatArray:
 
 
 def cox_sandwich(
-    rows: CoxRows, cov: ArrayLike, clusters: ArrayLike | None = None
+    rows: RiskRows, cov: ArrayLike, clusters: ArrayLike | None = None
 ) -> FloatArray:
     """Robust covariance D'D, with D the ``dfbeta`` of the rows or of clusters of them.
 
@@ -321,7 +321,7 @@ def sum_by_cluster(
     return unique, sums
 
 
-def _square(cov: ArrayLike, rows: CoxRows, owner: str) -> FloatArray:
+def _square(cov: ArrayLike, rows: RiskRows, owner: str) -> FloatArray:
     v = np.asarray(cov, dtype=np.float64)
     p = rows.design.shape[1]
     if v.shape != (p, p):

@@ -15,6 +15,16 @@ from semistruct.metrics._calibration import (
     ici,
 )
 from semistruct.metrics._censoring import CensoringDistribution
+from semistruct.metrics._competing import cause_auc, cause_concordance
+from semistruct.metrics._competing_brier import (
+    cause_brier_score,
+    integrated_cause_brier_score,
+)
+from semistruct.metrics._competing_calibration import (
+    cause_calibration_curve,
+    cause_calibration_intercept,
+    cause_calibration_slope,
+)
 from semistruct.metrics._concordance import (
     antolini,
     concordance_index,
@@ -48,6 +58,12 @@ __all__ = [
     "calibration_curve",
     "calibration_intercept",
     "calibration_slope",
+    "cause_auc",
+    "cause_brier_score",
+    "cause_calibration_curve",
+    "cause_calibration_intercept",
+    "cause_calibration_slope",
+    "cause_concordance",
     "concordance_index",
     "cumulative_dynamic_auc",
     "d_calibration",
@@ -55,6 +71,7 @@ __all__ = [
     "harrell",
     "ici",
     "integrated_brier_score",
+    "integrated_cause_brier_score",
     "integrated_negative_binomial_log_likelihood",
     "km_strata",
     "negative_binomial_log_likelihood",

@@ -16,6 +16,7 @@ from ._checks import (
     check_times,
     clusters,
     no_entry,
+    one_cause,
     risk_array,
     survival_at,
 )
@@ -23,7 +24,7 @@ from ._kaplan_meier import kaplan_meier
 from ._pairs import reach
 from ._score import Score, ScoreCurve
 
-__all__ = ["cumulative_dynamic_auc"]
+__all__ = ["area", "cumulative_dynamic_auc", "risk_columns"]
 
 
 def cumulative_dynamic_auc(
@@ -90,9 +91,10 @@ def cumulative_dynamic_auc(
     """
     y, owner = Surv.coerce(y), "cumulative_dynamic_auc()"
     no_entry(y, owner)
+    one_cause(y, owner)
     times = check_times(times, y, owner)
     censoring = resolve(y_train, X, y, ipcw, owner)
-    risks = _risks(risk, y, times, owner)
+    risks = risk_columns(risk, y, times, owner)
     weight = case_weights(y, sample_weight, owner)
     case = weight * case_ipcw(censoring, X, y, times[-1], ipcw)
     if isinstance(censoring, CensoringDistribution):  # the same for all: it cancels
@@ -114,14 +116,14 @@ def cumulative_dynamic_auc(
         if not (a.sum() > 0 and b.sum() > 0):
             what = "event up to" if not a.sum() > 0 else "row that lives beyond"
             raise DataError(f"{owner}: there is no {what} time {t:g}.")
-        estimate[k], influence = _area(a, b, order, start, end)
+        estimate[k], influence = area(a, b, order, start, end)
         se[k] = np.sqrt(np.sum(clusters(influence, y) ** 2))
         whole += drop[k] * influence
     mean = Score("auc", float(estimate @ drop), clusters(whole, y), (0.0, 1.0))
     return ScoreCurve("auc", times, estimate, se, mean, (0.0, 1.0))
 
 
-def _risks(risk: Any, y: Surv, times: np.ndarray, owner: str) -> np.ndarray:
+def risk_columns(risk: Any, y: Surv, times: np.ndarray, owner: str) -> np.ndarray:
     if isinstance(risk, StepFunction):
         return -survival_at(risk, y, times, owner)
     values = np.asarray(risk, dtype=np.float64)
@@ -136,7 +138,7 @@ def _risks(risk: Any, y: Surv, times: np.ndarray, owner: str) -> np.ndarray:
     return values
 
 
-def _area(
+def area(
     a: np.ndarray,
     b: np.ndarray,
     order: np.ndarray,

@@ -11,11 +11,21 @@ from semistruct._core.surv import Surv
 from semistruct.exceptions import DataError
 
 from ._censoring import case_ipcw, control_ipcw, resolve
-from ._checks import case_weights, check_times, clusters, no_entry, survival_at
+from ._checks import (
+    case_weights,
+    check_times,
+    clusters,
+    no_entry,
+    one_cause,
+    survival_at,
+)
 from ._score import Score, ScoreCurve
 
 __all__ = [
+    "Problem",
     "brier_score",
+    "evaluate",
+    "integrated",
     "integrated_brier_score",
     "integrated_negative_binomial_log_likelihood",
     "negative_binomial_log_likelihood",
@@ -25,7 +35,7 @@ _ROWS = 2048
 _CLIP = 1e-7  # of probabilities before their logarithm
 
 
-class _Problem(NamedTuple):
+class Problem(NamedTuple):
     """What a loss needs: n rows, m times."""
 
     name: str
@@ -36,6 +46,7 @@ class _Problem(NamedTuple):
     case: np.ndarray  # (n,): 1/G at the own time of an event
     control: np.ndarray  # (1 or n, m): 1/G at the times
     normalized: bool
+    other: np.ndarray  # (n,): had another event, and counts as without this one
 
 
 def brier_score(
@@ -170,7 +181,7 @@ def integrated_brier_score(
     """
     owner = "integrated_brier_score()"
     curve = _curve("brier", y_train, y, survival, times, ipcw, X, sample_weight, owner)
-    return _integrated(curve, owner)
+    return integrated(curve, owner)
 
 
 def negative_binomial_log_likelihood(
@@ -288,10 +299,10 @@ def integrated_negative_binomial_log_likelihood(
     """
     owner = "integrated_negative_binomial_log_likelihood()"
     curve = _curve("nbll", y_train, y, survival, times, ipcw, X, sample_weight, owner)
-    return _integrated(curve, owner)
+    return integrated(curve, owner)
 
 
-def _integrated(curve: ScoreCurve, owner: str) -> Score:
+def integrated(curve: ScoreCurve, owner: str) -> Score:
     if curve.integrated is None:
         raise DataError(f"{owner} needs at least two times; got {curve.times}.")
     return curve.integrated
@@ -310,9 +321,10 @@ def _curve(
 ) -> ScoreCurve:
     y = Surv.coerce(y)
     no_entry(y, owner)
+    one_cause(y, owner)
     times = check_times(times, y, owner)
     censoring = resolve(y_train, X, y, ipcw, owner)
-    problem = _Problem(
+    problem = Problem(
         name,
         y,
         survival_at(survival, y, times, owner),
@@ -321,11 +333,12 @@ def _curve(
         case_ipcw(censoring, X, y, times[-1], ipcw),
         control_ipcw(censoring, X, times),
         ipcw == "pycox",
+        np.zeros(len(y), dtype=bool),
     )
-    return _evaluate(problem)
+    return evaluate(problem)
 
 
-def _evaluate(p: _Problem) -> ScoreCurve:
+def evaluate(p: Problem) -> ScoreCurve:
     """Sum losses by blocks of rows: once for the estimates, once for influences."""
     n, m = p.survival.shape
     total, mass, squares = np.zeros(m), np.zeros(m), np.zeros((3, m))
@@ -363,7 +376,7 @@ def _products(loss: np.ndarray, share: np.ndarray) -> list[tuple[Any, Any]]:
     return [(loss, loss), (loss, share), (share, share)]
 
 
-def _blocks(p: _Problem) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+def _blocks(p: Problem) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Give rows, weighted losses (r, m), and what they share in the denominator."""
     for start in range(0, len(p.y), _ROWS):
         rows = slice(start, start + _ROWS)
@@ -372,9 +385,10 @@ def _blocks(p: _Problem) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         lives = p.y.time[rows, None] > p.times
         control = p.control if len(p.control) == 1 else p.control[rows]
         weight = np.where(lives, p.weight[rows, None] * control, case)
+        free = lives | p.other[rows, None]
         if p.name == "brier":
-            loss = np.where(lives, 1.0 - s, s) ** 2
+            loss = np.where(free, 1.0 - s, s) ** 2
         else:
-            loss = -np.log(np.clip(np.where(lives, s, 1.0 - s), _CLIP, 1 - _CLIP))
+            loss = -np.log(np.clip(np.where(free, s, 1.0 - s), _CLIP, 1 - _CLIP))
         share = weight if p.normalized else p.weight[rows, None]
         yield rows, weight * loss, np.broadcast_to(share, loss.shape)

@@ -15,6 +15,7 @@ from semistruct.exceptions import DataError
 from ._checks import (
     check_times,
     no_weights,
+    one_cause,
     quantile_groups,
     survival_at,
 )
@@ -27,8 +28,10 @@ __all__ = [
     "calibration_curve",
     "calibration_intercept",
     "calibration_slope",
+    "cloglog",
     "ici",
     "predicted_risk",
+    "pseudo_fit",
 ]
 
 _CLIP = 1e-7
@@ -106,7 +109,7 @@ def ici(y: Any, survival: Any, time: float, knots: int = 3) -> IntegratedCalibra
     risk = predicted_risk(y, survival, time, owner)
     if not y.event.any():
         raise DataError(f"{owner}: y has no event, so no risk was observed.")
-    basis = spline_basis(_cloglog(risk), knots)
+    basis = spline_basis(cloglog(risk), knots)
     observed = 1 - small_cox(basis, y.time, y.event, time)[1]
     gap = np.abs(risk - observed)
     e50, e90 = np.quantile(gap, [0.5, 0.9])
@@ -163,11 +166,13 @@ def calibration_slope(y: Any, survival: Any, time: float) -> Score:
     Score(calibration slope = 1.0320, se = 0.2747)
     """
     y, owner = Surv.coerce(y), "calibration_slope()"
-    x = _cloglog(predicted_risk(y, survival, time, owner))
+    x = cloglog(predicted_risk(y, survival, time, owner))
     if np.ptp(x) <= 1e-12 * max(1.0, np.abs(x).max()):
         raise DataError(f"{owner}: all predictions are equal, so there is no slope.")
     design = np.column_stack([np.ones(len(x)), x])
-    coef, influence = _pseudo_fit(y, time, design, np.zeros(len(x)), owner)
+    coef, influence = pseudo_fit(
+        _pseudo(y, time), time, design, np.zeros(len(x)), owner
+    )
     return Score("calibration slope", float(coef[1]), influence[:, 1])
 
 
@@ -209,8 +214,8 @@ def calibration_intercept(y: Any, survival: Any, time: float) -> Score:
     Score(calibration intercept = 0.2349, se = 0.1111)
     """
     y, owner = Surv.coerce(y), "calibration_intercept()"
-    x = _cloglog(predicted_risk(y, survival, time, owner))
-    coef, influence = _pseudo_fit(y, time, np.ones((len(x), 1)), x, owner)
+    x = cloglog(predicted_risk(y, survival, time, owner))
+    coef, influence = pseudo_fit(_pseudo(y, time), time, np.ones((len(x), 1)), x, owner)
     return Score("calibration intercept", float(coef[0]), influence[:, 0])
 
 
@@ -274,6 +279,7 @@ def calibration_curve(
 
 def predicted_risk(y: Surv, survival: Any, time: float, owner: str) -> np.ndarray:
     """Check what calibration at a time needs, and give 1 − S(t) of each row."""
+    one_cause(y, owner)
     no_weights(y, owner)
     times = check_times(time, y, owner)
     if len(times) != 1:
@@ -281,15 +287,22 @@ def predicted_risk(y: Surv, survival: Any, time: float, owner: str) -> np.ndarra
     return 1.0 - survival_at(survival, y, times, owner)[:, 0]
 
 
-def _cloglog(risk: np.ndarray) -> np.ndarray:
+def cloglog(risk: np.ndarray) -> np.ndarray:
     return np.log(-np.log1p(-np.clip(risk, _CLIP, 1 - _CLIP)))
 
 
-def _pseudo_fit(
-    y: Surv, time: float, design: np.ndarray, offset: np.ndarray, owner: str
+def _pseudo(y: Surv, time: float) -> np.ndarray:
+    return 1.0 - pseudo_values(y.time, y.event, float(time))
+
+
+def pseudo_fit(
+    target: np.ndarray,
+    time: float,
+    design: np.ndarray,
+    offset: np.ndarray,
+    owner: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Least squares of pseudo-values on a complementary log-log mean."""
-    target = 1.0 - pseudo_values(y.time, y.event, float(time))
 
     def parts(beta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         hazard = np.exp(np.minimum(design @ beta + offset, 30.0))

@@ -9,7 +9,8 @@ import pandas as pd
 
 from semistruct._core.step import StepFunction
 from semistruct._core.surv import Surv
-from semistruct.exceptions import DataError
+from semistruct._core.validation import suggest
+from semistruct.exceptions import DataError, TargetError
 
 __all__ = [
     "at_own_times",
@@ -18,6 +19,9 @@ __all__ = [
     "clusters",
     "no_entry",
     "no_weights",
+    "of_cause",
+    "one_cause",
+    "probabilities_at",
     "quantile_groups",
     "risk_array",
     "strata_codes",
@@ -83,6 +87,30 @@ def no_weights(y: Surv, owner: str) -> None:
         )
 
 
+def one_cause(y: Surv, owner: str) -> None:
+    """Refuse events of several causes, where the measure is of any event."""
+    if len(y.causes) > 1:
+        raise DataError(
+            f"{owner}: y has events of several causes, {y.causes}, but this is a "
+            "measure of one event. For one cause use its kin with cause= "
+            "(cause_concordance, cause_auc, cause_brier_score, "
+            "cause_calibration_curve); for any event give Surv(time, event) without "
+            "causes."
+        )
+
+
+def of_cause(y: Surv, cause: Any, owner: str) -> np.ndarray:
+    """Give booleans (n,) of the rows with an event of the cause."""
+    if y.cause is None:
+        raise TargetError(f"{owner}: y has no causes; give Surv(…, cause=…).")
+    if cause not in y.causes:
+        raise TargetError(
+            f"{owner}: no event of y has the cause {cause!r}; there are {y.causes}."
+            f"{suggest(str(cause), map(str, y.causes))}"
+        )
+    return y.event & np.asarray(y.cause == cause, dtype=bool)
+
+
 def strata_codes(y: Surv) -> np.ndarray | None:
     """Give codes of the strata of y, from 0."""
     if y.strata is None:
@@ -132,28 +160,35 @@ def survival_function(survival: Any, y: Surv, owner: str) -> StepFunction:
         raise DataError(
             f"{owner}: survival has {len(survival)} rows, but y has {len(y)}."
         )
-    _in_range(survival.values, owner)
+    _in_range(survival.values, owner, "survival")
     return survival
 
 
 def survival_at(survival: Any, y: Surv, times: np.ndarray, owner: str) -> np.ndarray:
     """Make survival probabilities of shape (n, m) of a StepFunction or an array."""
-    if isinstance(survival, StepFunction):
-        if len(survival) != len(y):
+    return probabilities_at(survival, y, times, owner, "survival")
+
+
+def probabilities_at(
+    curves: Any, y: Surv, times: np.ndarray, owner: str, what: str
+) -> np.ndarray:
+    """Make probabilities of shape (n, m) of a StepFunction or an array."""
+    if isinstance(curves, StepFunction):
+        if len(curves) != len(y):
             raise DataError(
-                f"{owner}: survival has {len(survival)} rows, but y has {len(y)}."
+                f"{owner}: {what} has {len(curves)} rows, but y has {len(y)}."
             )
-        values = survival(times)
+        values = curves(times)
     else:
-        values = np.asarray(survival, dtype=np.float64)
+        values = np.asarray(curves, dtype=np.float64)
         if values.ndim == 1 and len(times) == 1:
             values = values[:, None]
         if values.shape != (len(y), len(times)):
             raise DataError(
-                f"{owner}: survival has shape {values.shape}, but {len(y)} rows and "
+                f"{owner}: {what} has shape {values.shape}, but {len(y)} rows and "
                 f"{len(times)} times need {(len(y), len(times))}."
             )
-    _in_range(values, owner)
+    _in_range(values, owner, what)
     return values
 
 
@@ -172,11 +207,11 @@ def quantile_groups(values: np.ndarray, groups: int) -> tuple[np.ndarray, np.nda
     return np.searchsorted(cuts, values, side="left"), cuts
 
 
-def _in_range(values: np.ndarray, owner: str) -> None:
+def _in_range(values: np.ndarray, owner: str, what: str) -> None:
     if values.size and not (values.min() >= -1e-12 and values.max() <= 1 + 1e-12):
         bad = ~((values >= -1e-12) & (values <= 1 + 1e-12))  # NaN is bad
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise DataError(
-            f"{owner}: predicted survival must lie in [0, 1]; row {row}, time number "
+            f"{owner}: predicted {what} must lie in [0, 1]; row {row}, time number "
             f"{column} is {values[row, column]} ({int(bad.sum())} such values)."
         )

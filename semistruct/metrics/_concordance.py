@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ._checks import (
     case_weights,
     clusters,
     no_entry,
+    one_cause,
     risk_array,
     strata_codes,
     survival_function,
@@ -23,7 +25,7 @@ from ._checks import (
 from ._pairs import PairSums, codes, pair_sums, reach
 from ._score import Score
 
-__all__ = ["antolini", "concordance_index", "harrell", "uno"]
+__all__ = ["TIES", "antolini", "concordance_index", "harrell", "score_pairs", "uno"]
 
 TIES = ("half", "zero", "drop")
 _FEW = 64  # events of a step that are compared with all rows one by one
@@ -119,9 +121,11 @@ def harrell(
     """
     y = Surv.coerce(y)
     check_choice(ties, TIES, parameter="ties", owner="harrell()")
+    one_cause(y, "harrell()")
     risk, weight = risk_array(risk, y), case_weights(y, sample_weight, "harrell()")
     sums = _at_risk_sums(y, risk, weight, weight)
-    return _score("harrell", y, sums, weight, weight, ties)
+    parts = [(sums, np.where(y.event, weight, 0.0), weight)]
+    return score_pairs("harrell", y, parts, ties)
 
 
 def uno(
@@ -189,12 +193,13 @@ def uno(
     check_choice(ties, TIES, parameter="ties", owner=owner)
     check_number(tau, parameter="tau", owner=owner, low=0, closed="neither", none=True)
     no_entry(y, owner)
+    one_cause(y, owner)
     censoring = resolve(y_train, X, y, ipcw, owner)
     risk, weight = risk_array(risk, y), case_weights(y, sample_weight, owner)
     until = np.inf if tau is None else np.nextafter(tau, 0)
     first = weight * case_ipcw(censoring, X, y, until, ipcw) ** 2
     sums = _at_risk_sums(y, risk, first, weight)
-    return _score("uno", y, sums, first, weight, ties)
+    return score_pairs("uno", y, [(sums, first, weight)], ties)
 
 
 def antolini(
@@ -243,10 +248,12 @@ def antolini(
     y, owner = Surv.coerce(y), "antolini()"
     check_choice(ties, TIES, parameter="ties", owner=owner)
     no_entry(y, owner)
+    one_cause(y, owner)
     survival = survival_function(survival, y, owner)
     weight = case_weights(y, sample_weight, owner)
     sums = _curve_sums(y, survival, weight)
-    return _score("antolini", y, sums, weight, weight, ties)
+    parts = [(sums, np.where(y.event, weight, 0.0), weight)]
+    return score_pairs("antolini", y, parts, ties)
 
 
 def _at_risk_sums(
@@ -313,28 +320,33 @@ def _curve_sums(y: Surv, survival: StepFunction, weight: np.ndarray) -> PairSums
     return PairSums(*back)
 
 
-def _score(
+def score_pairs(
     name: str,
     y: Surv,
-    sums: PairSums,
-    first: np.ndarray,
-    second: np.ndarray,
+    parts: Sequence[tuple[PairSums, np.ndarray, np.ndarray]],
     ties: str,
 ) -> Score:
-    """Make the ratio of the sums, and its derivative in the weight of each row."""
+    """Make the ratio of the sums, and its derivative in the weight of each row.
+
+    Each part has its sums, and the weights of a row as the first (0 without an event)
+    and as the second of a pair.
+    """
     half, left_out = 0.5 * (ties == "half"), float(ties == "drop")
-    first = np.where(y.event, first, 0.0)
-    right = first * (sums.concordant_after + half * sums.tied_after)
-    pairs = first * (sums.all_after - left_out * sums.tied_after)
+    right, pairs = np.zeros((2, len(y)))
+    for sums, first, _ in parts:
+        right += first * (sums.concordant_after + half * sums.tied_after)
+        pairs += first * (sums.all_after - left_out * sums.tied_after)
+    enough = sum(first.sum() * second.max(initial=0.0) for _, first, second in parts)
     total = pairs.sum()
-    if not total > 1e-12 * first.sum() * second.max(initial=0.0):
+    if not total > 1e-12 * enough:
         raise DataError(
             "No pair of rows is comparable, so a concordance index is not defined: "
             f"{y!r} has no event before another row's time"
             + (", or all its comparable pairs are tied." if left_out else ".")
         )
     estimate = float(right.sum() / total)
-    right = right + second * (sums.concordant_before + half * sums.tied_before)
-    pairs = pairs + second * (sums.all_before - left_out * sums.tied_before)
+    for sums, _, second in parts:
+        right += second * (sums.concordant_before + half * sums.tied_before)
+        pairs += second * (sums.all_before - left_out * sums.tied_before)
     influence = (right - estimate * pairs) / total
     return Score(name, estimate, clusters(influence, y), (0.0, 1.0))

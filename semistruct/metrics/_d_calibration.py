@@ -13,7 +13,7 @@ from semistruct._core.surv import Surv
 from semistruct._core.validation import check_number
 from semistruct.exceptions import DataError
 
-from ._checks import at_own_times, no_weights, survival_function
+from ._checks import at_own_times, no_weights, one_cause, survival_function
 
 __all__ = ["DCalibration", "d_calibration"]
 
@@ -83,6 +83,7 @@ def d_calibration(y: Any, survival: StepFunction, bins: int = 10) -> DCalibratio
     y, owner = Surv.coerce(y), "d_calibration()"
     check_number(bins, parameter="bins", owner=owner, low=2, high=1000, integer=True)
     no_weights(y, owner)
+    one_cause(y, owner)
     survival = survival_function(survival, y, owner)
     if len(y) == 0:
         raise DataError(f"{owner}: y has no rows.")

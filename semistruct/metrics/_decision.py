@@ -13,7 +13,7 @@ from semistruct._core.validation import check_number
 from semistruct.exceptions import DataError, ParameterError
 
 from ._calibration import predicted_risk
-from ._checks import no_weights, quantile_groups, risk_array
+from ._checks import no_weights, one_cause, quantile_groups, risk_array
 from ._kaplan_meier import kaplan_meier
 from ._score import normal_quantile
 
@@ -32,7 +32,8 @@ class RiskStrata:
         A row is above a cut if its risk is greater.
     curves : DataFrame
         Columns group, time, survival, lower, upper, at_risk, events: a row for each
-        distinct time of each group, and one at time 0.
+        distinct time of each group, and one at time 0 (with its events, if there are
+        any).
     at_risk : DataFrame
         A row for each group, a column for each time asked: rows still at risk then.
     """
@@ -151,6 +152,7 @@ def km_strata(
     """
     y, owner = Surv.coerce(y), "km_strata()"
     no_weights(y, owner)
+    one_cause(y, owner)
     risk, z = risk_array(risk, y), normal_quantile(level, owner)
     if len(y) == 0:
         raise DataError(f"{owner}: y has no rows.")
@@ -176,7 +178,9 @@ def km_strata(
         steps |= {"lower": low, "upper": high}
         steps |= {"at_risk": curve.at_risk, "events": curve.events}
         part = pd.DataFrame(steps)
-        both = pd.concat([start, part[part["time"] > 0]], ignore_index=True)
+        both = part  # events at time 0 are its first row
+        if curve.times[0] > 0:
+            both = pd.concat([start, part], ignore_index=True)
         both.insert(0, "group", int(g))
         frames.append(both.astype({"at_risk": int, "events": int}))
         ordered = np.sort(y.time[mine])

@@ -13,6 +13,8 @@ from semistruct.exceptions import DataError, ParameterError
 from ._auc import cumulative_dynamic_auc
 from ._brier import brier_score, negative_binomial_log_likelihood
 from ._censoring import CensoringDistribution
+from ._competing import cause_concordance
+from ._competing_brier import integrated_cause_brier_score
 from ._concordance import TIES, antolini, harrell, uno
 
 __all__ = ["Scorer", "scorer"]
@@ -24,6 +26,8 @@ _OPTIONS = {
     "ibs": {"times", "ipcw"},
     "nbll": {"times", "ipcw"},
     "auc": {"times", "ipcw"},
+    "cause_concordance": {"cause", "tau", "ties", "ipcw"},
+    "cause_ibs": {"cause", "times", "ipcw"},
 }
 
 
@@ -55,9 +59,19 @@ class Scorer:
             if options.get("tau") is None:
                 options["tau"] = float(censoring.default_times()[-1])
             return float(uno(censoring, y, estimator.predict(X), **options))
+        if self.name == "cause_concordance":
+            tau = options.setdefault("tau", float(censoring.default_times()[-1]))
+            risk = _incidence(estimator, X, y, options["cause"], [tau])[:, 0]
+            return float(cause_concordance(censoring, y, risk, **options))
         times = options.pop("times", None)
         if times is None:
             times = _times(censoring, y, self.name)
+        if self.name == "cause_ibs":
+            incidence = _incidence(estimator, X, y, options["cause"], times)
+            score = integrated_cause_brier_score(
+                censoring, y, incidence, times, **options
+            )
+            return -float(score)
         if self.name == "auc":
             risk = estimator.predict(X)
             curve = cumulative_dynamic_auc(censoring, y, risk, times, **options)
@@ -81,11 +95,16 @@ def scorer(name: str, **options: Any) -> Scorer:
 
     Parameters
     ----------
-    name : {"harrell", "uno", "antolini", "ibs", "nbll", "auc"}
+    name : str
+        "harrell", "uno", "antolini", "ibs", "nbll", "auc"; with competing risks
+        "cause_concordance" and "cause_ibs".
         Harrell's or Uno's C of ``predict``, Antolini's C of
         ``predict_survival_function``, minus the integrated Brier score, minus the
-        integrated negative binomial log-likelihood, or the mean AUC(t) of ``predict``.
+        integrated negative binomial log-likelihood, or the mean AUC(t) of ``predict``;
+        Wolbers' C of the incidence of a cause up to τ, and minus its integrated Brier
+        score, of ``predict_cumulative_incidence_function``.
     **options
+        ``cause`` (needed for those of a cause),
         ``ties`` (the concordances), ``tau`` ("uno"; default: the 90th percentile of
         the training data's event times), ``times`` ("ibs", "nbll", "auc"; default: 100
         between the 10th and 90th percentile, less those beyond the rows scored),
@@ -122,6 +141,13 @@ def scorer(name: str, **options: Any) -> Scorer:
                 given=options[option],
                 hint=suggest(option, known),
             )
+    if "cause" in _OPTIONS[name] and "cause" not in options:
+        raise ParameterError(
+            parameter="cause",
+            owner=f"scorer({name!r})",
+            allowed="one of the causes of y",
+            given=None,
+        )
     if "ties" in options:
         check_choice(options["ties"], TIES, parameter="ties", owner="scorer()")
     return Scorer(name, options)
@@ -131,6 +157,20 @@ def _curves(estimator: Any, X: Any, y: Surv) -> Any:
     if y.strata is None:
         return estimator.predict_survival_function(X)
     return estimator.predict_survival_function(X, strata=y.strata)
+
+
+def _incidence(estimator: Any, X: Any, y: Surv, cause: Any, times: Any) -> np.ndarray:
+    """Predicted incidence of a cause, (n, m)."""
+    strata = {} if y.strata is None else {"strata": y.strata}
+    found = estimator.predict_cumulative_incidence_function(X, times=times, **strata)
+    if cause not in found:
+        raise ParameterError(
+            parameter="cause",
+            owner="scorer()",
+            allowed=f"one of the causes of the model, {list(found)}",
+            given=cause,
+        )
+    return found[cause](times)
 
 
 def _censoring(estimator: Any, name: str) -> CensoringDistribution:

@@ -93,15 +93,17 @@ class CoxObjective(Objective):
     Parameters
     ----------
     network : torch.nn.Module
-        Its output has a ``linear_predictor`` of shape (B, 1), the log hazard ratio.
+        Its output has a ``linear_predictor`` of shape (B, C), the log hazard ratio of
+        each of C causes; C is 1 without competing risks.
     ties : {"efron", "breslow"}, default="efron"
         How tied deaths are treated.
 
     Notes
     -----
     Reads ``"time"``, ``"event"`` and, where they are there, ``"entry"``, ``"strata"``
-    and ``"weight"`` from a batch, each (B,). The loss is −ℓ / Σ w, and 0 without
-    events. Cox (1975), doi:10.1093/biomet/62.2.269; Efron (1977),
+    and ``"weight"`` from a batch, each (B,). With C > 1 ``"event"`` is the number
+    1 … C of the cause, 0 where censored, and ℓ the sum over the causes. The loss is
+    −ℓ / Σ w, and 0 without events. Cox (1975), doi:10.1093/biomet/62.2.269; Efron (1977),
     doi:10.1080/01621459.1977.10480613.
 
     Examples
@@ -140,15 +142,21 @@ class CoxObjective(Objective):
     def _loss(self, linear_predictor: Tensor, batch: Batch) -> StepOutput:
         weight = batch.get("weight")
         n: int | Tensor = len(batch["time"]) if weight is None else weight.sum()
-        value = cox_log_likelihood(
-            linear_predictor[:, 0],
-            batch["time"],
-            batch["event"],
-            entry=batch.get("entry"),
-            strata=batch.get("strata"),
-            weight=weight,
-            ties=self.ties,
-        )
+        causes = linear_predictor.shape[1]
+        value = torch.stack(
+            [
+                cox_log_likelihood(
+                    linear_predictor[:, k],
+                    batch["time"],
+                    batch["event"] == k + 1 if causes > 1 else batch["event"] > 0,
+                    entry=batch.get("entry"),
+                    strata=batch.get("strata"),
+                    weight=weight,
+                    ties=self.ties,
+                )
+                for k in range(causes)
+            ]
+        ).sum()
         loss = -value / (n if isinstance(n, int) else _positive(n))
         return StepOutput(loss, {_NAME: loss.detach()}, n)
 

@@ -1,6 +1,7 @@
 """Pictures of fitted models; the only home of matplotlib."""
 
 from semistruct.plots._calibration import calibration, decision_curve
+from semistruct.plots._incidence import incidence, stacked_incidence, time_varying
 from semistruct.plots._scores import scores
 from semistruct.plots._style import COLORS
 from semistruct.plots._survival import (
@@ -19,9 +20,12 @@ __all__ = [
     "cumulative_incidence",
     "decision_curve",
     "history",
+    "incidence",
     "kaplan_meier",
     "risk_strata",
     "scores",
+    "stacked_incidence",
     "survival",
     "terms",
+    "time_varying",
 ]

@@ -26,7 +26,7 @@ from ._style import COLORS, make_axes, tidy
 __all__ = ["cumulative_incidence", "kaplan_meier", "risk_strata", "survival"]
 
 _LINES = ("-", "--", ":")
-_STYLES = [(color, line) for line in _LINES for color in COLORS]
+STYLES = [(color, line) for line in _LINES for color in COLORS]
 _ROUNDING = 1e-6
 _MARKS = 200  # of censoring; more would hide the curve
 
@@ -77,18 +77,18 @@ def survival(
         raise DataError(
             f"{owner}: survival curves start at 1, but these at {curves.before:g}."
         )
-    names = _names(curves.index if labels is None else labels, len(curves), owner)
+    names = curve_names(curves.index if labels is None else labels, len(curves), owner)
     if band is not None:
-        _check_band(curves, band, owner)
+        check_band(curves, band, owner)
     (axis,) = make_axes(axes, 1, width=5.0, height=3.4)
-    for i, style in zip(range(len(curves)), _STYLES, strict=False):
+    for i, style in zip(range(len(curves)), STYLES, strict=False):
         if band is not None:
             low, high = band.lower[i], band.upper[i]
-            _draw_band(axis, low.times, low.values[0], high.values[0], style[0], 1.0)
+            draw_band(axis, low.times, low.values[0], high.values[0], style[0], 1.0)
         name = names[i] if len(names) > 1 or labels is not None else None
-        corners = _corners(curves.times, curves.values[i], 1.0)
-        axis.plot(*corners, **_look(style, name))
-    _finish(axis, "survival", top=1.03)
+        corners = corner_at(curves.times, curves.values[i], 1.0)
+        axis.plot(*corners, **line_look(style, name))
+    finish(axis, "survival", top=1.03)
     return axis
 
 
@@ -134,12 +134,12 @@ def kaplan_meier(
         check_bool(censoring, parameter="censoring", owner=owner)
     target = Surv.coerce(y)
     parts = _parts(estimate_survival(target, groups, level=level).table)
-    names = _names(parts, len(parts), owner)
+    names = curve_names(parts, len(parts), owner)
     (axis,) = make_axes(axes, 1, width=5.6, height=3.6 + 0.18 * len(names))
-    for part, name, style in zip(parts.values(), names, _STYLES, strict=False):
+    for part, name, style in zip(parts.values(), names, STYLES, strict=False):
         shown = name if len(names) > 1 else None
         _draw_group(axis, part, style, shown, 1.0, censoring)
-    _finish(axis, "survival", top=1.03)
+    finish(axis, "survival", top=1.03)
     _at_risk_below(axis, _counts(target, groups), names)
     return axis
 
@@ -177,16 +177,16 @@ def risk_strata(
         if len(codes) > 1:
             labels[0] += " (lowest risk)"
             labels[-1] += " (highest risk)"
-    names = _names(labels, len(codes), "plots.risk_strata")
+    names = curve_names(labels, len(codes), "plots.risk_strata")
     (axis,) = make_axes(axes, 1, width=5.6, height=3.6 + 0.18 * len(codes))
-    for code, name, style in zip(codes, names, _STYLES, strict=False):
+    for code, name, style in zip(codes, names, STYLES, strict=False):
         part = strata.curves[strata.curves["group"] == code].set_index("time")
         next_at_risk = part["at_risk"].shift(-1, fill_value=0)
         gone = part["at_risk"] - part["events"] - next_at_risk
         part = part.assign(estimate=part["survival"], censored=gone)
         shown = name if len(names) > 1 else None
-        _draw_group(axis, part[part.index > 0], style, shown, 1.0, None)
-    _finish(axis, "survival", top=1.03)
+        _draw_group(axis, part, style, shown, 1.0, None)
+    finish(axis, "survival", top=1.03)
     _at_risk_below(axis, strata.at_risk, names)
     return axis
 
@@ -248,15 +248,15 @@ def cumulative_incidence(
             f"apart; at most {len(COLORS)} causes in {len(_LINES)} groups can, or one "
             "cause in more: give causes=[…]."
         )
-    names = _names(found[0], n, owner)
+    names = curve_names(found[0], n, owner)
     (axis,) = make_axes(axes, 1, width=5.6, height=3.6 + 0.18 * n)
     for (k, parts), (g, name) in product(enumerate(found), enumerate(names)):
-        style = _STYLES[g] if len(asked) == 1 else (COLORS[k], _LINES[g])
+        style = STYLES[g] if len(asked) == 1 else (COLORS[k], _LINES[g])
         shown = [] if len(asked) == 1 and n > 1 else [str(asked[k])]
         shown += [name] if n > 1 else []
         part = list(parts.values())[g]
         _draw_group(axis, part, style, ", ".join(shown), 0.0, False)
-    _finish(axis, "cumulative incidence")
+    finish(axis, "cumulative incidence")
     if len(asked) == 1:
         axis.set_ylabel(f"cumulative incidence of {asked[0]}")
     _at_risk_below(axis, _counts(target, groups), names)
@@ -269,20 +269,20 @@ def _parts(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
     return {label: part.droplevel("group") for label, part in groups}
 
 
-def _names(labels: Any, n: int, owner: str) -> list[str]:
+def curve_names(labels: Any, n: int, owner: str) -> list[str]:
     """Check that there are n names, and n styles."""
     names = [str(label) for label in labels]
     if len(names) != n:
         raise DataError(f"{owner}: {len(names)} labels are given for {n} curves.")
-    if not 0 < n <= len(_STYLES):
+    if not 0 < n <= len(STYLES):
         raise DataError(
-            f"{owner}: 1 to {len(_STYLES)} curves can be told apart; got {n}. Choose "
+            f"{owner}: 1 to {len(STYLES)} curves can be told apart; got {n}. Choose "
             "some, as curves[:5], or make fewer groups."
         )
     return names
 
 
-def _check_band(curves: StepFunction, band: CurveBand, owner: str) -> None:
+def check_band(curves: StepFunction, band: CurveBand, owner: str) -> None:
     """Raise unless the band is of these curves."""
     n, m = len(curves), len(band.lower)
     if n != m:
@@ -297,23 +297,23 @@ def _check_band(curves: StepFunction, band: CurveBand, owner: str) -> None:
         )
 
 
-def _corners(times: Any, values: Any, before: float) -> tuple[np.ndarray, np.ndarray]:
+def corner_at(times: Any, values: Any, before: float) -> tuple[np.ndarray, np.ndarray]:
     """Give the corners of a step function from 0 on, (2m + 1,) each."""
     at = np.concatenate([[min(0.0, times[0])] if len(times) else [0.0], times])
     height = np.concatenate([[before], values])
     return np.repeat(at, 2)[1:], np.repeat(height, 2)[:-1]
 
 
-def _look(style: tuple[str, str], label: str | None) -> dict[str, Any]:
+def line_look(style: tuple[str, str], label: str | None) -> dict[str, Any]:
     color, line = style
     return {"color": color, "linestyle": line, "linewidth": 1.8, "label": label}
 
 
-def _draw_band(
+def draw_band(
     axis: Axes, times: Any, lower: Any, upper: Any, color: str, before: float
 ) -> None:
-    at, low = _corners(times, lower, before)
-    high = _corners(times, upper, before)[1]
+    at, low = corner_at(times, lower, before)
+    high = corner_at(times, upper, before)[1]
     axis.fill_between(at, low, high, color=color, alpha=0.16, linewidth=0)
 
 
@@ -328,15 +328,15 @@ def _draw_group(
     """Draw a curve with its band: index time, columns estimate, lower, upper."""
     at, estimate = part.index.to_numpy(), part["estimate"].to_numpy()
     lower, upper = part["lower"].to_numpy(), part["upper"].to_numpy()
-    _draw_band(axis, at, lower, upper, style[0], before)
-    axis.plot(*_corners(at, estimate, before), **_look(style, label))
+    draw_band(axis, at, lower, upper, style[0], before)
+    axis.plot(*corner_at(at, estimate, before), **line_look(style, label))
     gone = part["censored"].to_numpy() > 0
     if censoring or (censoring is None and gone.sum() <= _MARKS):
         look: dict[str, Any] = {"color": style[0], "markersize": 5}
         axis.plot(at[gone], estimate[gone], "|", **look)
 
 
-def _finish(axis: Axes, label: str, top: float | None = None) -> None:
+def finish(axis: Axes, label: str, top: float | None = None) -> None:
     """Let both axes start at 0, and name what is drawn."""
     axis.set_xlim(left=min(0.0, axis.dataLim.x0))
     axis.set_ylim(0.0, top)

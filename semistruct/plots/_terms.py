@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from scipy.stats import norm
+from sklearn.utils.validation import check_is_fitted
 
 from semistruct._core.terms import Smooth, Tensor
 from semistruct._core.validation import check_bool, check_number
@@ -91,9 +92,10 @@ def terms(
         raise ParameterError(
             parameter="y", owner="plots.terms", allowed=allowed, given=y
         )
+    check_is_fitted(model, "predictor_")
     panels = _panels(model)
     if not panels:
-        raise ValueError("terms: the model has no smooth of one column to draw.")
+        raise DataError("terms: the model has no smooth of one column to draw.")
     grid = make_axes(axes, len(panels))
     residuals = None if y is None else _residuals(model, X, y)
     names = model._predictor_names()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.axes import Axes
+from sklearn.utils.validation import check_is_fitted
+
+from semistruct.exceptions import DataError
 
 from ._style import COLORS, make_axes, tidy
 
@@ -25,9 +28,10 @@ def history(model: Any, *, axes: Any = None) -> Axes:
     -------
     Axes
     """
+    check_is_fitted(model, "history_")
     rows = model.history_
     if rows.empty:
-        raise ValueError("history: the model has no deep term, so nothing was trained.")
+        raise DataError("history: the model has no deep term, so nothing was trained.")
     (axis,) = make_axes(axes, 1)
     names = (("train_loss", "training"), ("validation_loss", "validation"))
     for color, (column, label) in zip(COLORS, names, strict=False):

@@ -7,10 +7,8 @@ from collections.abc import Hashable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semistruct._core.validation import check_choice
-from semistruct.solvers._checks import as_weight
-from semistruct.solvers._cox import check_survival
-from semistruct.solvers._cox_likelihood import CoxLikelihood
+from semistruct.exceptions import DataError
+from semistruct.solvers._cox import risk_sets
 from semistruct.solvers._risk_sets import RiskSets
 
 FloatArray = NDArray[np.float64]
@@ -53,25 +51,62 @@ def baseline_hazard(
     >>> hazard.tolist()
     [0.5, 1.5]
     """
-    check_choice(ties, ("efron", "breslow"), parameter="ties", owner="baseline_hazard")
     eta = np.asarray(linear_predictor, dtype=np.float64).reshape(-1)
-    n = len(eta)
-    stop, dead, start, groups = check_survival(
-        time, event, entry=entry, strata=strata, n=n, owner="baseline_hazard"
-    )
-    sets = RiskSets.build(
-        stop,
-        dead,
-        entry=start,
-        strata=groups,
-        weight=as_weight(sample_weight, n),
+    sets = risk_sets(
+        time,
+        event,
+        entry=entry,
+        strata=strata,
+        sample_weight=sample_weight,
         ties=ties,
     )
-    keys: list[Hashable] = [None] if groups is None else sets.labels.tolist()
-    hazard = np.zeros(0)
-    if sets.n_times:
-        hazard = CoxLikelihood(np.zeros((n, 0)), sets, eta).cumulative_hazard()
+    return baseline_hazard_on(sets, eta)
+
+
+def baseline_hazard_on(
+    sets: RiskSets, linear_predictor: ArrayLike
+) -> dict[Hashable, tuple[FloatArray, FloatArray]]:
+    """Baseline cumulative hazard of risk sets that are known.
+
+    Parameters
+    ----------
+    sets : RiskSets
+        Of n rows, see :func:`risk_sets`.
+    linear_predictor : array-like of shape (n,) or (n, 1)
+        η of each row, offset included.
+
+    Returns
+    -------
+    dict
+        As :func:`baseline_hazard` gives it.
+
+    Raises
+    ------
+    DataError
+        When the numbers of rows disagree.
+
+    Examples
+    --------
+    >>> from semistruct.solvers import baseline_hazard_on, risk_sets
+    >>> sets = risk_sets([1.0, 2.0], [1, 1])
+    >>> baseline_hazard_on(sets, [0.0, 0.0])[None][1].tolist()
+    [0.5, 1.5]
+    """
+    eta = np.asarray(linear_predictor, dtype=np.float64).reshape(-1)
+    if len(eta) != sets.n_rows:
+        raise DataError(
+            f"baseline_hazard: linear_predictor has {len(eta)} rows, the risk sets "
+            f"{sets.n_rows}."
+        )
+    eta = eta[sets.rows]
+    shift = sets.shift(eta)
+    risk = sets.weight * np.exp(eta - shift[sets.stratum])
+    hazard = sets.forward(sets.by_time(sets.step_weight / sets.totals(risk)))
     result: dict[Hashable, tuple[FloatArray, FloatArray]] = {}
-    for key, begin, end in zip(keys, sets.bounds[:-1], sets.bounds[1:], strict=True):
-        result[key] = (sets.times[begin:end].copy(), hazard[begin:end].copy())
+    edges = zip(sets.bounds[:-1], sets.bounds[1:], strict=True)
+    for i, (key, (begin, end)) in enumerate(
+        zip(sets.labels.tolist(), edges, strict=True)
+    ):
+        values = hazard[begin:end] * np.exp(-shift[i])
+        result[key] = (sets.times[begin:end].copy(), values)
     return result

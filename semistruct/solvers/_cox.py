@@ -10,8 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semistruct._core.validation import check_choice
-from semistruct.exceptions import ConvergenceWarning, DataError, TargetError
+from semistruct.exceptions import (
+    ConvergenceWarning,
+    DataError,
+    ParameterError,
+    TargetError,
+)
 from semistruct.solvers._checks import as_matrix, as_offset, as_weight
+from semistruct.solvers._cox_firth import FirthCoxLikelihood
 from semistruct.solvers._cox_likelihood import CoxLikelihood
 from semistruct.solvers._estimate import estimate
 from semistruct.solvers._linalg import check_rank
@@ -34,6 +40,7 @@ def fit_cox(
     penalties: Sequence[Any] = (),
     sample_weight: ArrayLike | None = None,
     offset: ArrayLike | None = None,
+    firth: bool = False,
     corrected: bool = True,
 ) -> ExactFit:
     """Fit a Cox model by penalised partial likelihood.
@@ -62,6 +69,11 @@ def fit_cox(
         Case weights ≥ 0; tied deaths enter with their mean weight (Efron).
     offset : array-like of shape (n,), optional
         Known part of the log relative hazard.
+    firth : bool, default False
+        Whether to add ½ log|I(β)|, I the information (Jeffreys' prior; models without
+        penalties only): estimates stay finite where the likelihood is monotone. Give
+        intervals by :func:`semistruct.inference.profile_interval`, as Wald's are poor
+        there (Heinze and Schemper 2001, doi:10.1111/j.0006-341X.2001.00114.x).
     corrected : bool, default True
         Whether to compute ``cov_corrected``.
 
@@ -76,6 +88,8 @@ def fit_cox(
         When a column does not vary within strata, or is a combination of others.
     TargetError
         When times are not finite, entry ≥ time, or nobody has an event.
+    ParameterError
+        When ``firth`` meets penalties.
 
     Warns
     -----
@@ -90,29 +104,94 @@ def fit_cox(
     >>> fit.coef.round(4)
     array([0.0692])
     """
-    check_choice(ties, ("efron", "breslow"), parameter="ties", owner="fit_cox")
-    x = as_matrix(design)
+    sets = risk_sets(
+        time,
+        event,
+        entry=entry,
+        strata=strata,
+        sample_weight=sample_weight,
+        ties=ties,
+    )
+    return _fit(as_matrix(design), sets, penalties, offset, firth, corrected, "fit_cox")
+
+
+def fit_cox_on(
+    sets: RiskSets,
+    design: ArrayLike,
+    *,
+    penalties: Sequence[Any] = (),
+    offset: ArrayLike | None = None,
+    firth: bool = False,
+    corrected: bool = True,
+) -> ExactFit:
+    """Fit a Cox model on risk sets that are known, so that nothing is sorted again.
+
+    Parameters
+    ----------
+    sets : RiskSets
+        Of n rows, see :func:`risk_sets`.
+    design, penalties, offset, firth, corrected
+        As for :func:`fit_cox`.
+
+    Returns
+    -------
+    ExactFit
+
+    Raises
+    ------
+    RankDeficiencyError, DataError, TargetError, ParameterError
+        As :func:`fit_cox`.
+
+    Examples
+    --------
+    >>> from semistruct.solvers import baseline_hazard_on, fit_cox_on, risk_sets
+    >>> sets = risk_sets([5.0, 3.0, 4.0, 6.0, 1.0], [1, 1, 1, 0, 1])
+    >>> fit = fit_cox_on(sets, [[0.0], [1.0], [0.0], [1.0], [1.0]])
+    >>> fit.coef.round(4)
+    array([0.0692])
+    >>> baseline_hazard_on(sets, fit.linear_predictor)[None][1].round(3).tolist()
+    [0.192, 0.433, 0.759, 1.241]
+    """
+    return _fit(
+        as_matrix(design), sets, penalties, offset, firth, corrected, "fit_cox_on"
+    )
+
+
+def _fit(
+    x: FloatArray,
+    sets: RiskSets,
+    penalties: Sequence[Any],
+    offset: ArrayLike | None,
+    firth: bool,
+    corrected: bool,
+    owner: str,
+) -> ExactFit:
     n, p = x.shape
-    stop, dead, start, groups = check_survival(
-        time, event, entry=entry, strata=strata, n=n, owner="fit_cox"
-    )
-    weight = as_weight(sample_weight, n)
-    shift = as_offset(offset, n, 1)
-    sets = RiskSets.build(
-        stop, dead, entry=start, strata=groups, weight=weight, ties=ties
-    )
+    if n != sets.n_rows:
+        raise DataError(f"{owner}: the design has {n} rows, the times {sets.n_rows}.")
     if not len(sets.dead):
         raise TargetError(
-            "fit_cox: no row with a positive weight has an event; a Cox model needs "
+            f"{owner}: no row with a positive weight has an event; a Cox model needs "
             "at least one."
         )
-    likelihood = CoxLikelihood(x, sets, shift[:, 0])
+    if firth and len(penalties):
+        raise ParameterError(
+            parameter="firth",
+            owner=owner,
+            allowed="True only for models without penalties",
+            given=f"True with {len(penalties)} penalties",
+            hint="A smooth is shrunk by its own penalty.",
+        )
+    shift = as_offset(offset, n, 1)
+    kind = FirthCoxLikelihood if firth else CoxLikelihood
+    likelihood = kind(x, sets, shift[:, 0])
+    columns = likelihood.columns
     system = PenaltySystem([(0, penalty) for penalty in penalties], p)
     found = estimate(
         likelihood,
         system,
-        check_rank=lambda root: check_rank(likelihood.design, root),
-        column_reach=lambda: np.abs(likelihood.design).max(axis=0, initial=0.0),
+        check_rank=lambda root: check_rank(columns.at(sets.rows), root),
+        column_reach=lambda: columns.reach(sets.rows),
         corrected=corrected,
         trouble="monotone likelihood",
     )
@@ -121,15 +200,69 @@ def fit_cox(
     fit = assemble(
         found,
         slices=(slice(0, p),),
-        loglik=likelihood.value(found.beta),
+        loglik=likelihood.log_likelihood(found.beta),
         linear_predictor=(x @ found.beta)[:, None] + shift,
         working_weight=working,
-        n_effective=float(n if weight is None else weight.sum()),
+        n_effective=sets.mass,
         dispersion=1.0,
     )
     if not fit.converged:
-        warnings.warn(fit.message, ConvergenceWarning, stacklevel=2)
+        warnings.warn(fit.message, ConvergenceWarning, stacklevel=3)
     return fit
+
+
+def risk_sets(
+    time: ArrayLike,
+    event: ArrayLike,
+    *,
+    entry: ArrayLike | None = None,
+    strata: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    ties: str = "efron",
+) -> RiskSets:
+    """Check censored times and index their risk sets, once for all that reads them.
+
+    Parameters
+    ----------
+    time : array-like of shape (n,)
+        End of follow-up.
+    event : array-like of shape (n,)
+        True for an event at ``time``.
+    entry : array-like of shape (n,), optional
+        Start of being at risk, below ``time``.
+    strata : array-like of shape (n,), optional
+        Labels of strata with baseline hazards of their own.
+    sample_weight : array-like of shape (n,), optional
+        Case weights ≥ 0; tied deaths enter with their mean weight (Efron).
+    ties : {"efron", "breslow"}, default "efron"
+
+    Returns
+    -------
+    RiskSets
+        For :func:`fit_cox_on` and :func:`baseline_hazard_on`.
+
+    Raises
+    ------
+    DataError
+        When lengths disagree.
+    TargetError
+        When times are not finite, an event is not 0 or 1, or entry ≥ time.
+
+    Examples
+    --------
+    >>> from semistruct.solvers import risk_sets
+    >>> risk_sets([3.0, 1.0, 2.0], [1, 1, 0]).times.tolist()
+    [1.0, 3.0]
+    """
+    check_choice(ties, ("efron", "breslow"), parameter="ties", owner="risk_sets")
+    n = len(np.asarray(time))
+    stop, dead, start, groups = check_survival(
+        time, event, entry=entry, strata=strata, n=n, owner="risk_sets"
+    )
+    weight = as_weight(sample_weight, n)
+    return RiskSets.build(
+        stop, dead, entry=start, strata=groups, weight=weight, ties=ties
+    )
 
 
 def check_survival(

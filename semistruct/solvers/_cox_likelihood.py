@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from semistruct.solvers._cox_columns import CentredColumns
 from semistruct.solvers._likelihood import Likelihood
-from semistruct.solvers._linalg import row_quadratic, weighted_gram
-from semistruct.solvers._risk_sets import RiskSets
+from semistruct.solvers._risk_sets import CHUNK, RiskSets
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 
 
 # least risk sum, the largest risk of a stratum being 1: a linear predictor that spreads
@@ -52,36 +53,22 @@ class CoxLikelihood(Likelihood):
 
     Parameters
     ----------
-    design : ndarray of shape (n_all, p)
+    design : ndarray of shape (N, p)
     sets : RiskSets
-    offset : ndarray of shape (n_all,)
+        Of the N rows.
+    offset : ndarray of shape (N,)
     """
 
     def __init__(self, design: FloatArray, sets: RiskSets, offset: FloatArray) -> None:
         self.sets = sets
         self.n_coefficients = design.shape[1]
         self.n_effective = float(sets.weight.sum())
-        self.design = self._centre(design[sets.rows], sets)
-        self.offset = offset[sets.rows]
-        self._deaths = np.zeros(len(sets.rows))
-        self._deaths[sets.dead] = sets.weight[sets.dead]
+        self.columns = CentredColumns(design, sets)
+        self.offset = np.broadcast_to(0.0, sets.rows.shape)
+        if offset.any():
+            self.offset = offset[sets.rows]
+        self._deaths = sets.weight[sets.dead]
         self._state: _State | None = None
-
-    @staticmethod
-    def _centre(design: FloatArray, sets: RiskSets) -> FloatArray:
-        count = len(sets.labels)
-        mass = np.bincount(sets.stratum, weights=sets.weight, minlength=count)
-        means = np.empty((count, design.shape[1]))
-        for j in range(design.shape[1]):
-            sums = np.bincount(
-                sets.stratum, weights=sets.weight * design[:, j], minlength=count
-            )
-            means[:, j] = sums / np.where(mass > 0, mass, 1.0)
-        centred: FloatArray = design - means[sets.stratum]
-        size = np.abs(centred).max(axis=0, initial=0.0)
-        rounding = 1e-12 * np.abs(design).max(axis=0, initial=0.0)
-        centred[:, size <= rounding] = 0.0  # constant within strata
-        return centred
 
     def start(self) -> FloatArray:
         """Zero."""
@@ -91,32 +78,30 @@ class CoxLikelihood(Likelihood):
         """Log partial likelihood."""
         return self._at(beta).value
 
+    def log_likelihood(self, beta: FloatArray) -> float:
+        """Log partial likelihood, without any prior."""
+        return self._at(beta).value
+
     def derivatives(self, beta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Gradient X'(wδ − γ) and information X' diag(γ) X − B' diag(ω) B.
 
         γ_i = r_i Σ_s ω_s/S0_s over the time at risk of row i: the expected number of
         events.
         """
-        state = self._at(beta)
-        expected = self._expected(state)
-        means = self._means(state)
-        gradient = self.design.T @ (self._deaths - expected)
-        information = weighted_gram(self.design, expected)
-        information -= weighted_gram(means, self.sets.step_weight)
+        state, sets = self._at(beta), self.sets
+        residual = self._expected(state)
+        information = self.columns.gram(self._given(residual))
+        np.negative(residual, out=residual)
+        residual[sets.dead] += self._deaths
+        gradient = self.columns.transpose_dot(self._given(residual))
+        for steps, means in sets.means(state.risk, state.total, self._block):
+            means *= np.sqrt(sets.step_weight[steps, None])
+            information -= means.T @ means
         return gradient, information
 
     def expected(self, beta: FloatArray) -> FloatArray:
         """γ (n,), the diagonal weight of the information."""
         return self._expected(self._at(beta))
-
-    def cumulative_hazard(self, beta: FloatArray | None = None) -> FloatArray:
-        """Λ̂₀ at each event time, (m,), at a linear predictor of 0 (centred columns)."""
-        state = self._at(self.start() if beta is None else beta)
-        sets = self.sets
-        shift = sets.shift(self.offset + self.design @ state.beta)
-        running = sets.forward(sets.by_time(sets.step_weight / state.total))
-        hazard: FloatArray = running * np.exp(-np.repeat(shift, np.diff(sets.bounds)))
-        return hazard
 
     def trace_gradient(self, beta: FloatArray, inner: FloatArray) -> FloatArray:
         """∂/∂β tr{M I(β)} for a fixed symmetric M.
@@ -125,25 +110,34 @@ class CoxLikelihood(Likelihood):
         γ_i h_i − r_i Σ_s ω_s/S0_s (h̄_s − 2 b_s'Mb_s) − 2 x_i'M r_i Σ_s ω_s b_s/S0_s.
         """
         state, sets = self._at(beta), self.sets
-        means = self._means(state)
-        quadratic = row_quadratic(self.design, inner, self.design)
-        average = self._averages(state, quadratic[:, None])[:, 0]
-        spread = average - 2.0 * row_quadratic(means, inner, means)
+        quadratic = self.columns.quadratic(inner)[sets.rows]
+        pulls = np.empty((len(sets.step_time), self.n_coefficients))  # M b_s
+        spread = np.empty(len(sets.step_time))
+        for steps, means in sets.means(state.risk, state.total, self._block):
+            pulls[steps] = means @ inner
+            spread[steps] = -2.0 * np.einsum("ij,ij->i", pulls[steps], means)
+        for steps, mean in sets.means(
+            state.risk, state.total, lambda rows: quadratic[rows, None]
+        ):
+            spread[steps] += mean[:, 0]
         rate = sets.step_weight / state.total
         slope = sets.over_exposure(rate) * quadratic
         slope -= sets.over_exposure(rate * spread)
-        pulled = sets.over_exposure(rate[:, None] * (means @ inner))  # (n, p)
-        slope -= 2.0 * np.einsum("ij,ij->i", self.design, pulled)
-        return self.design.T @ (state.risk * slope)
+        pulled = sets.over_exposure(rate[:, None] * pulls)  # (n, p)
+        for start in range(0, len(slope), CHUNK):
+            part = slice(start, start + CHUNK)
+            rows = self.columns.at(sets.rows[part])
+            slope[part] -= 2.0 * np.einsum("ij,ij->i", rows, pulled[part])
+        return self.columns.transpose_dot(self._given(state.risk * slope))
 
     def reach(self, direction: FloatArray) -> float:
         """Largest change of a (centred) linear predictor."""
-        return float(np.abs(self.design @ direction).max(initial=0.0))
+        return float(np.abs(self._along(direction)).max(initial=0.0))
 
     def recedes(self, beta: FloatArray, direction: FloatArray) -> bool:
         """Whether at each event time the dead lead their risk set (monotone)."""
         sets = self.sets
-        along = self.design @ direction
+        along = self._along(direction)
         slack = 1e-5 * np.abs(along).max(initial=0.0)
         # the largest x'd at risk: rows by decreasing x'd claim their event times
         top = np.full(sets.n_times, -np.inf)
@@ -168,45 +162,40 @@ class CoxLikelihood(Likelihood):
         """Risks and risk sums at β; the last one is remembered."""
         if self._state is not None and np.array_equal(self._state.beta, beta):
             return self._state
-        sets = self.sets
-        eta = self.offset + self.design @ beta
+        self._state, sets = None, self.sets
+        eta = self._along(beta)
+        eta += self.offset
         shift = sets.shift(eta)
+        risk = shift[sets.stratum]
         with np.errstate(over="ignore", invalid="ignore"):
-            risk = sets.weight * np.exp(eta - shift[sets.stratum])
-        everyone = sets.backward(sets.entering(risk).sum(axis=1))
-        total = everyone[sets.step_time]
-        if sets.step_share.any():
-            total = total - sets.step_share * self._dead_sum(risk)[sets.step_time]
+            np.subtract(eta, risk, out=risk)
+            np.exp(risk, out=risk)
+            risk *= sets.weight
+        total = sets.totals(risk)
         if not (total > SMALLEST_RISK).all():
             value = -np.inf  # out of the range of floats: the step is refused
         else:
             level = np.repeat(shift, np.diff(sets.bounds))[sets.step_time]
-            value = float(self._deaths @ eta)
+            value = float(self._deaths @ eta[sets.dead])
             value -= float(sets.step_weight @ (np.log(total) + level))
         self._state = _State(beta.copy(), risk, total, value)
         return self._state
 
-    def _dead_sum(self, values: FloatArray) -> FloatArray:
-        sets = self.sets
-        place = sets.last[sets.dead]
-        summed = np.bincount(place, values[sets.dead], minlength=sets.n_times)
-        return summed.astype(np.float64)
-
     def _expected(self, state: _State) -> FloatArray:
         rate = self.sets.step_weight / state.total
-        expected: FloatArray = state.risk * self.sets.over_exposure(rate)
-        return np.maximum(expected, 0.0)
+        expected = self.sets.over_exposure(rate)
+        expected *= state.risk
+        return np.maximum(expected, 0.0, out=expected)
 
-    def _means(self, state: _State) -> FloatArray:
-        """b_s, (s, p)."""
-        return self._averages(state, self.design)
+    def _given(self, values: FloatArray) -> FloatArray:
+        """Values (n,) of the rows at risk, for all rows that were given."""
+        spread = np.zeros(self.sets.n_rows)
+        spread[self.sets.rows] = values
+        return spread
 
-    def _averages(self, state: _State, values: FloatArray) -> FloatArray:
-        """Risk-weighted means of ``values`` over each risk set, (s, …)."""
-        sets = self.sets
-        summed = sets.backward(sets.entering(state.risk) @ values)[sets.step_time]
-        if sets.step_share.any():
-            dead = (sets.dying(state.risk) @ values)[sets.step_time]
-            summed = summed - sets.step_share[:, None] * dead
-        average: FloatArray = summed / state.total[:, None]
-        return average
+    def _along(self, direction: FloatArray) -> FloatArray:
+        """Xd of the rows at risk, (n,)."""
+        return self.columns.dot(direction)[self.sets.rows]
+
+    def _block(self, rows: IntArray) -> FloatArray:
+        return self.columns.at(self.sets.rows[rows])

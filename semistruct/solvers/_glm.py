@@ -48,6 +48,11 @@ def fit_glm(
     edf use those and the dispersion is Pearson's; the criterion uses observed weights
     and its own φ.
 
+    Laplace rows (median regression) have no second derivative: coefficients of the
+    location solve a convex program, certified by its duality gap, and Fisher weights
+    serve the criterion too. With a formula for the scale, smoothing parameters are
+    estimated with these weights held, until they no longer change.
+
     Parameters
     ----------
     designs : sequence of K DesignOperator or array-like of shape (n, p_k)
@@ -89,7 +94,7 @@ def fit_glm(
     DataError
         When shapes disagree, weights are illegal or there are too few rows.
     ParameterError
-        When the method or ``firth`` does not go with the family.
+        When the method, ``firth`` or the constraints do not go with the family.
 
     Warns
     -----
@@ -143,15 +148,10 @@ def fit_glm(
     )
     if firth:
         _check_firth(problem)
-    if not family.twice_differentiable:
-        raise ParameterError(
-            parameter="family",
-            owner="fit_glm",
-            allowed="a family with a curved log-density",
-            given=family.name,
-            hint="Use 'student_t' for heavy tails.",
-        )
-    if constraints is not None and any(len(group) for group in constraints):
+    bounded = constraints is not None and any(len(group) for group in constraints)
+    if problem.is_median:
+        _check_median(problem, bounded)
+    if constraints is not None and bounded:
         fit = solve_constrained(problem, constraints)
     else:
         fit = solve(problem)
@@ -190,6 +190,36 @@ def _method(method: str, family: Family) -> str:
             given=method,
         )
     return "GCV" if family.has_dispersion else "UBRE"
+
+
+def _check_median(problem: Problem, bounded: bool) -> None:
+    """Refuse what a log-density with a kink does not allow."""
+    family = problem.family
+    first = family.all_parameters[0]
+    link = family.links[first].name
+    if first not in family.parameters or link != "identity":
+        raise ParameterError(
+            parameter="family",
+            owner="fit_glm",
+            allowed=f"{family.name} with a formula for {first!r} and the identity link",
+            given=f"formulas {family.parameters}, link {link!r}",
+            hint="Use 'student_t' for heavy tails.",
+        )
+    if problem.method not in ("REML", "ML"):
+        raise ParameterError(
+            parameter="method",
+            owner="fit_glm",
+            allowed=f"'REML' or 'ML' for {family.name}",
+            given=problem.method,
+        )
+    if bounded:
+        raise ParameterError(
+            parameter="constraints",
+            owner="fit_glm",
+            allowed=f"none for {family.name}: its monotone smooths are not built",
+            given="linear inequalities",
+            hint="Use 'student_t' for heavy tails.",
+        )
 
 
 def _check_firth(problem: Problem) -> None:

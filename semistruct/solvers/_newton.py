@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,6 +56,14 @@ class Optimum:
     runaway: FloatArray | None = None
 
 
+class OwnMaximum(ABC):
+    """A likelihood that finds its own optimum: Newton's method does not serve it."""
+
+    @abstractmethod
+    def maximise(self, beta: FloatArray, penalty: Penalty) -> Optimum:
+        """Maximise ℓ(β) − ½ β'S_λβ from a start, as :func:`maximise` does."""
+
+
 def maximise(
     likelihood: Likelihood,
     beta: FloatArray,
@@ -84,6 +93,8 @@ def maximise(
     Optimum
         With information and factor evaluated at the returned coefficients.
     """
+    if isinstance(likelihood, OwnMaximum):
+        return likelihood.maximise(beta, penalty)
     value = likelihood.value(beta)
     known = start
     objective = value - 0.5 * penalty.energy(beta)

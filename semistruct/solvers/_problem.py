@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from semistruct.design import DesignOperator
 from semistruct.exceptions import DataError
 from semistruct.families import Family
-from semistruct.solvers._estimate import estimate
+from semistruct.solvers._estimate import Estimate, estimate
 from semistruct.solvers._firth import FirthLikelihood
 from semistruct.solvers._least_squares import LeastSquares
+from semistruct.solvers._likelihood import Likelihood
 from semistruct.solvers._linalg import Factor, check_rank
+from semistruct.solvers._median import MedianLikelihood
 from semistruct.solvers._penalty import PenaltySystem
 from semistruct.solvers._report import (
     assemble,
@@ -28,6 +30,9 @@ from semistruct.solvers._result import ExactFit
 from semistruct.solvers._rows import RowLikelihood
 
 FloatArray = NDArray[np.float64]
+
+MEDIAN_ROUNDS = 50
+MEDIAN_TOLERANCE = 1e-6  # change of the predictor of the scale
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,17 @@ class Problem:
         ]
         return PenaltySystem(pairs, int(self.ends[-1]))
 
+    @property
+    def is_median(self) -> bool:
+        """Whether the location has a formula and the log-density a kink in it."""
+        family = self.family
+        kinked = not family.twice_differentiable
+        return kinked and family.all_parameters[0] not in family.fixed
+
     def likelihood(self) -> RowLikelihood:
         """Return the rows at rough shapes."""
-        rows = RowLikelihood(
+        kind = MedianLikelihood if self.is_median else RowLikelihood
+        rows = kind(
             self.designs,
             self.y,
             self.family,
@@ -106,14 +119,10 @@ def solve(problem: Problem) -> ExactFit:
     if problem.firth:
         likelihood = FirthLikelihood.around(likelihood)
     system = problem.system
-    found = estimate(
-        likelihood,
-        system,
-        method=problem.method,
-        check_rank=problem.refuse_redundant,
-        column_reach=problem.reach,
-        corrected=problem.corrected,
-    )
+    if isinstance(likelihood, MedianLikelihood):
+        found = _estimate_median(problem, likelihood)
+    else:
+        found = _estimate(problem, likelihood)
     at = cast(RowLikelihood, found.likelihood)
     eta = at.predictor(found.beta)
     joint = found.added is not None  # maximum likelihood, shapes included
@@ -134,6 +143,50 @@ def solve(problem: Problem) -> ExactFit:
         n_effective=at.n_effective,
         dispersion=found.dispersion,
         shape_values=np.array(list(at.family.shape_values.values()), dtype=np.float64),
+    )
+
+
+def _estimate(problem: Problem, likelihood: Likelihood) -> Estimate:
+    """Coefficients, smoothing parameters and shapes of a likelihood."""
+    return estimate(
+        likelihood,
+        problem.system,
+        method=problem.method,
+        check_rank=problem.refuse_redundant,
+        column_reach=problem.reach,
+        corrected=problem.corrected,
+    )
+
+
+def _estimate_median(problem: Problem, likelihood: MedianLikelihood) -> Estimate:
+    """Fit Laplace rows; where the scale has a formula, in rounds of held weights.
+
+    A round estimates the smoothing parameters with the weights of the round before:
+    at the end the gradient of the criterion is zero but for the change of the weights.
+    """
+    n, rows = likelihood.n_effective, len(likelihood.y)
+    system = problem.system
+    if n <= system.nullity or (not system.roots and rows <= problem.ends[1]):
+        problem.refuse_redundant(system.stacked_root(np.ones(len(system))))
+        raise DataError(
+            f"{rows} rows (total weight {n:g}) cannot estimate {problem.ends[-1]} "
+            f"coefficients and a scale: at least {system.nullity + 1} are needed. "
+            "Drop terms."
+        )
+    if len(problem.designs) == 1 or not system.n_free:
+        return _estimate(problem, likelihood)
+    beta = likelihood.start()
+    for _ in range(MEDIAN_ROUNDS):
+        found = _estimate(problem, likelihood.holding(beta))
+        moved = np.abs(likelihood.predictor(found.beta) - likelihood.predictor(beta))
+        beta = found.beta
+        if moved[:, 1].max() <= MEDIAN_TOLERANCE:
+            return found
+    return replace(
+        found,
+        converged=False,
+        message="The smoothing parameters did not settle. Give sp= for the terms of "
+        "the scale, or lower k.",
     )
 
 

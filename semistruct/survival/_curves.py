@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from semistruct._core.aalen_johansen import incidence_of_counts
 from semistruct._core.step import StepFunction
 from semistruct._core.surv import Surv
 from semistruct._core.validation import check_choice, suggest
@@ -219,7 +220,7 @@ def aalen_johansen(
         assert group.cause is not None
         own = count(group, group.event & (group.cause == cause)).events
         every = count(group).events
-        estimate, variance = _incidence(counts.at_risk, every, own)
+        estimate, variance = incidence_of_counts(counts.at_risk, every, own)
         error = np.sqrt(variance)
         inside = (estimate > 0) & (estimate < 1)
         safe = np.where(inside, estimate, 0.5)
@@ -281,24 +282,6 @@ def _product_limit(
 def _survivors(n: FloatArray, d: FloatArray) -> FloatArray:
     """Return n − d, and 0 where it is rounding."""
     return np.where(n - d > _ROUNDING * n, n - d, 0.0)
-
-
-def _incidence(
-    n: FloatArray, every: FloatArray, own: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """F̂ and its variance; the sums over j ≤ t are expanded in powers of F(t)."""
-    safe = np.where(n > 0, n, 1.0)
-    left = _survivors(n, every)
-    survival = np.cumprod(np.where(every > 0, left / safe, 1.0))
-    before = np.concatenate([[1.0], survival[:-1]])
-    f = np.cumsum(before * own / safe)
-    # nobody left: F stays as it is, so the term is 0
-    a = np.where(left > 0, every / (safe * np.where(left > 0, left, 1.0)), 0.0)
-    b = before * own / safe**2
-    c = before**2 * own * np.maximum(n - own, 0.0) / safe**3
-    total = f**2 * np.cumsum(a) - 2.0 * f * np.cumsum(a * f) + np.cumsum(a * f**2)
-    total += np.cumsum(c) - 2.0 * (f * np.cumsum(b) - np.cumsum(b * f))
-    return f, np.maximum(total, 0.0)
 
 
 def _by_group(

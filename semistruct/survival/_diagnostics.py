@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from semistruct._core.surv import Surv
 from semistruct._core.validation import check_choice
-from semistruct.exceptions import DataError, NotFittedError, ParameterError, TargetError
+from semistruct.exceptions import DataError
 from semistruct.inference._cox_curves import CoxBaseline, CurveBand, cox_survival_band
 from semistruct.inference._cox_ph import cox_ph_test
 from semistruct.inference._cox_residuals import (
@@ -24,7 +24,8 @@ from semistruct.inference._cox_residuals import (
     score_residuals,
     sum_by_cluster,
 )
-from semistruct.inference._cox_rows import CoxRows
+
+from ._rows import design_of, matrix_of, read
 
 FloatArray = NDArray[np.float64]
 KINDS = (
@@ -54,14 +55,6 @@ class Influence(NamedTuple):
     dfbeta: pd.DataFrame
     dfbetas: pd.DataFrame
     displacement: pd.Series
-
-
-class _Fitted(NamedTuple):
-    """Rows of a fitted Cox model, as the pure functions want them."""
-
-    frame: pd.DataFrame
-    names: list[str]
-    rows: CoxRows
 
 
 def ph_test(
@@ -107,8 +100,8 @@ def ph_test(
     >>> ph_test(model, X, y)["p"].round(3).tolist()
     [0.801, 0.012, 0.471, 0.068]
     """
-    fitted = _read(model, X, y, sample_weight, "ph_test")
-    blocks = _design(model.predictor_).blocks
+    fitted = read(model, X, y, sample_weight, "ph_test", same=True)
+    blocks = design_of(model.predictor_).blocks
     terms = {b.label: range(b.start, b.stop) for b in blocks if b.kind != "intercept"}
     if not terms:
         raise DataError("ph_test: the model has no structured term to test.")
@@ -170,7 +163,8 @@ def residuals(
     [0.918, 0.818]
     """
     check_choice(kind, KINDS, parameter="kind", owner="residuals")
-    fitted = _read(model, X, y, sample_weight, "residuals")
+    same = kind not in ("martingale", "deviance")
+    fitted = read(model, X, y, sample_weight, "residuals", same=same)
     rows, index = fitted.rows, fitted.frame.index
     if kind == "martingale":
         return pd.Series(martingale_residuals(rows), index, name=kind)
@@ -233,7 +227,7 @@ def influence(
     >>> influence(model, X, y).displacement.nlargest(2).round(3).tolist()
     [0.21, 0.144]
     """
-    fitted = _read(model, X, y, sample_weight, "influence")
+    fitted = read(model, X, y, sample_weight, "influence", same=True)
     cov = np.asarray(model.exact_.cov)
     change: FloatArray = dfbeta(fitted.rows, cov)
     index: Any = fitted.frame.index
@@ -305,11 +299,11 @@ def survival_band(
     >>> [curve([52.0]).round(3).item() for curve in (band.lower, band.upper)]
     [0.683, 0.812]
     """
-    fitted = _read(model, X, y, sample_weight, "survival_band")
+    fitted = read(model, X, y, sample_weight, "survival_band", same=True)
     frame = model._frame(X_new)
     return cox_survival_band(
         CoxBaseline.from_rows(fitted.rows),
-        _matrix(model.predictor_, frame),
+        matrix_of(model.predictor_, frame),
         model.predictor_.linear_predictor(frame)[:, 0],
         model.exact_.cov if cov is None else cov,
         strata=strata,
@@ -317,58 +311,6 @@ def survival_band(
         transform=transform,
         index=frame.index,
     )
-
-
-def _read(
-    model: Any, X: Any, y: Any, sample_weight: ArrayLike | None, owner: str
-) -> _Fitted:
-    """Put a fitted model and rows into the form of the pure functions."""
-    if getattr(model, "head", "cox") != "cox" or not hasattr(model, "ties"):
-        raise ParameterError(
-            parameter="model",
-            owner=owner,
-            allowed="a survival estimator with head='cox'",
-            given=model,
-        )
-    if not hasattr(model, "predictor_"):
-        raise NotFittedError(f"{owner}: the model is not fitted; call fit first.")
-    target = Surv.coerce(y)
-    frame = model._frame(X)
-    if len(frame) != len(target):
-        raise DataError(f"{owner}: X has {len(frame)} rows, but y has {len(target)}.")
-    if sample_weight is not None and target.weights is not None:
-        raise TargetError(
-            f"{owner}: both sample_weight and the weights of y are given; give one."
-        )
-    rows = CoxRows(
-        _matrix(model.predictor_, frame),
-        model.predictor_.linear_predictor(frame)[:, 0],
-        target.time,
-        target.event,
-        entry=target.entry,
-        strata=target.strata,
-        sample_weight=target.weights if sample_weight is None else sample_weight,
-        ties=model.ties,
-    )
-    names = [str(name) for name in _design(model.predictor_).names]
-    return _Fitted(frame, names, rows)
-
-
-def _design(predictor: Any) -> Any:
-    """Return the structured design of the only linear predictor."""
-    designs = getattr(predictor, "designs", None)
-    return predictor.design if designs is None else designs[0]
-
-
-def _matrix(predictor: Any, frame: pd.DataFrame) -> FloatArray:
-    """Columns of the structured part, (n, p)."""
-    matrices = getattr(predictor, "matrices", None)
-    if matrices is None:
-        return np.asarray(_design(predictor).matrix(frame), dtype=np.float64)
-    matrix = matrices(frame)[0]
-    if hasattr(matrix, "columns") and not isinstance(matrix, np.ndarray):
-        matrix = matrix.columns(slice(None))  # a design operator
-    return np.asarray(matrix, dtype=np.float64)
 
 
 def _coef(model: Any) -> FloatArray:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from semistruct.families import cox_log_likelihood
-from semistruct.solvers import baseline_hazard, fit_cox
+from semistruct.inference import RiskRows, cox_covariance
+from semistruct.solvers import baseline_hazard, fit_cox, fit_cox_on, risk_sets
 
 HERE = Path(__file__).parent
 FITS = json.loads((HERE / "cox.json").read_text())["cox"]
@@ -142,3 +143,14 @@ def test_martingale_residuals_from_the_working_weight():
         residual = (event - expected)[:5]
         head = reference["residuals_head"]["martingale"]
         np.testing.assert_allclose(residual, head, atol=1e-5)
+
+
+def test_cluster_robust_errors_from_the_pieces_of_a_fit():
+    x, time, event, options = case(9)
+    sets = risk_sets(time, event, **options)
+    fit = fit_cox_on(sets, x)
+    rows = RiskRows(sets, x, fit.linear_predictor)
+    robust = cox_covariance("cluster", rows, fit.cov, table("bladder2")["id"])
+    np.testing.assert_allclose(
+        np.sqrt(np.diag(robust)), FITS[9]["robust_se"], rtol=1e-6
+    )

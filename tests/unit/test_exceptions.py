@@ -20,6 +20,7 @@ PLAIN = [
     e.ImageError,
     e.TrainingError,
     e.PersistenceError,
+    e.DependencyError,
 ]
 
 

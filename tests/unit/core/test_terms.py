@@ -23,6 +23,12 @@ STRUCTURED = [
     (t.Tensor(("x", "z"), by="g", sp=(1.0, 2.0)), "te(x, z):g", ("x", "z", "g")),
     (t.RandomEffect("g"), "re(g)", ("g",)),
     (t.RandomEffect("g", "x"), "re(g, x)", ("g", "x")),
+    (t.Cumulative("dose"), "cumulative(dose)", ("dose", "time")),
+    (
+        t.Cumulative("dose", 8, 30.0, 1.5, (0.0, 2.5), "day", 2.0),
+        "cumulative(dose)",
+        ("dose", "day"),
+    ),
     (t.Offset("log_n"), "offset(log_n)", ("log_n",)),
 ]
 # term, label, columns, name
@@ -144,7 +150,7 @@ def test_walk_meets_the_inner_terms_in_order():
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"kind": "Popen", "args": ["x"]}, "of kind 'Popen'; known are Fuse, Image"),
+        ({"kind": "Popen", "args": ["x"]}, "of kind 'Popen'; known are Cumulative, F"),
         ({"kind": "Term"}, "of kind 'Term'"),
         ({}, "of kind None"),
         ({"kind": "Smooth", "column": "x", "zeta": 1}, "a term Smooth .*zeta"),

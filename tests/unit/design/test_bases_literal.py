@@ -270,5 +270,5 @@ def test_np_makes_coefficients_values_of_the_function(bs) -> None:
         for basis, x, k in zip(part.bases, (table.u, table.v), (5, 4), strict=True)
     ]
     grid = [np.repeat(points[0], 4), np.tile(points[1], 5)]
-    values = part._unconstrained(dict(zip("uv", grid, strict=True)), slice(0, 20))
+    values = part.unconstrained(dict(zip("uv", grid, strict=True)), slice(0, 20))
     np.testing.assert_allclose(values, np.eye(20), atol=1e-9)

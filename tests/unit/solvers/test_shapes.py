@@ -12,14 +12,12 @@ from statsmodels.othermod.betareg import BetaModel
 from statsmodels.tools.numdiff import approx_hess
 
 from semistruct.design import DenseDesign
-from semistruct.exceptions import ParameterError
 from semistruct.families import (
     Bernoulli,
     Beta,
     Gamma,
     Gaussian,
     InverseGaussian,
-    Laplace,
     NegativeBinomial,
     Ordinal,
     Poisson,
@@ -252,8 +250,3 @@ def test_penalised_shapes_add_to_the_corrected_covariance():
     fixed = fit_glm([X], y, NegativeBinomial(), penalties=[given])
     np.testing.assert_array_equal(fixed.sp, 2.0)
     assert fixed.converged
-
-
-def test_laplace_is_refused_by_name():
-    with pytest.raises(ParameterError, match="student_t"):
-        fit_glm([X], ETA, Laplace())

@@ -170,3 +170,39 @@ def test_errors(rossi):
         residuals(model, X, y, "martingal")
     with pytest.raises(DataError, match="X has 432 rows, but y has 431"):
         influence(model, X, y[1:])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        ph_test,
+        influence,
+        lambda model, X, y: residuals(model, X, y, "dfbeta"),
+        lambda model, X, y: residuals(model, X, y, "schoenfeld"),
+        lambda model, X, y: survival_band(model, X, y, X[:1]),
+    ],
+)
+def test_other_rows_than_those_of_the_fit_are_refused(rossi, ask):
+    X, y, model = rossi
+    ask(model, X, y)
+    with pytest.raises(TargetError, match="y is not the target of the fit"):
+        ask(model, X[:300], y[:300])
+    with pytest.raises(TargetError, match="y is not the target of the fit"):
+        ask(model, X, y[::-1])
+
+
+def test_martingale_residuals_may_be_those_of_other_rows(rossi):
+    X, y, model = rossi
+    found = residuals(model, X[:300], y[:300])
+    assert found.sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_models_of_several_causes_are_refused():
+    model = SimpleNamespace(
+        head="cox",
+        ties="efron",
+        predictor_=None,
+        exact_=SimpleNamespace(slices=(slice(0, 1), slice(1, 2))),
+    )
+    with pytest.raises(ParameterError, match="a Cox model of one event"):
+        ph_test(model, None, None)
