@@ -40,6 +40,12 @@ class TrainState:
         epoch is closed as usual.
     interrupted : bool
         Whether the user pressed Ctrl-C.
+    stage : int
+        Number of the stage, from 1.
+    stage_start : int
+        Last epoch before the stage: patience counts from it.
+    rank : int
+        Number of this process, from 0; what writes should write in process 0 only.
     """
 
     objective: Objective
@@ -53,6 +59,14 @@ class TrainState:
     validated: bool = False
     stop: bool = False
     interrupted: bool = False
+    stage: int = 1
+    stage_start: int = 0
+    rank: int = 0
+
+    @property
+    def waited(self) -> int:
+        """Epochs since the best one, or since the beginning of the stage."""
+        return self.epoch - max(self.best_epoch, self.stage_start)
 
 
 class Callback:
@@ -90,6 +104,7 @@ class History(Callback):
     rows : list of dict
         ``epoch``, ``train_loss``, ``train_<part>`` and, with validation rows,
         ``validation_loss``; then the first row is epoch 0, which has no training loss.
+        Where there are stages, ``stage`` is the number of the stage.
     """
 
     def __init__(self) -> None:
@@ -121,7 +136,7 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, state: TrainState) -> None:
         """Compare with the best epoch."""
-        if state.validated and state.epoch - state.best_epoch >= self.patience:
+        if state.validated and state.waited >= self.patience:
             state.stop = True
 
 
@@ -153,6 +168,7 @@ class Progress(Callback):
             total=state.max_epochs,
             desc=self.description,
             unit="epoch",
+            initial=state.epoch,
             file=sys.stderr,
             disable=self.disable,
         )

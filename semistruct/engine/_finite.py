@@ -19,14 +19,14 @@ def epoch_means(outputs: Sequence[StepOutput], state: TrainState) -> dict[str, f
 
     Raises TrainingError at the first loss that is not finite, naming its part.
     """
-    losses = _column([output.loss for output in outputs])
+    losses = column([output.loss for output in outputs])
     if not all(map(math.isfinite, losses)):
         _blame(outputs, losses, state)
-    sizes = _column([output.n for output in outputs])
+    sizes = column([output.n for output in outputs])
     means = {"train_loss": _mean(losses, sizes)}
     for name in dict.fromkeys(name for o in outputs for name in o.parts):
         rows = [i for i, output in enumerate(outputs) if name in output.parts]
-        values = _column([outputs[i].parts[name] for i in rows])
+        values = column([outputs[i].parts[name] for i in rows])
         means[f"train_{name}"] = _mean(values, [sizes[i] for i in rows])
     return means
 
@@ -77,7 +77,7 @@ def _mean(values: Sequence[float], sizes: Sequence[float]) -> float:
     return sum(v * n for v, n in zip(values, sizes, strict=True)) / total
 
 
-def _column(values: Sequence[Tensor | float]) -> list[float]:
+def column(values: Sequence[Tensor | float]) -> list[float]:
     """Read numbers off a device with one transfer for all of them."""
     tensors = [value.detach() for value in values if isinstance(value, Tensor)]
     if len(tensors) == len(values):

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from semistruct.engine._scope import on_device
+from semistruct.engine._scope import bounded_threads, on_device
 from semistruct.engine._sources import Source
 from semistruct.engine._training import resolve_device
+from semistruct.engine._unreadable import warn_unreadable
 from semistruct.exceptions import DataError
 
 
@@ -55,13 +56,14 @@ def predict(
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        with on_device(network, target), torch.no_grad():
+        with on_device(network, target), bounded_threads(), torch.no_grad():
             outputs = [
                 _map(network(batch)) for batch in source.to(target).batches(batch_size)
             ]
     finally:
         for module, training in modes.items():
             module.training = training
+    warn_unreadable("predict", source)
     return _join(outputs)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
-from semistruct.exceptions import DataError
+from semistruct._core.validation import suggest
+from semistruct.exceptions import DataError, ParameterError
 
+UNREADABLE = ":unreadable"  # ends the keys under which rows report
 _GATHERED = 8  # batches that are gathered at a time and then sliced
 
 
@@ -26,6 +29,14 @@ class Source(Protocol):
         self, batch_size: int, order: Tensor | None = None
     ) -> Iterator[dict[str, Tensor]]:
         """Give all rows in batches, in an order of row numbers if there is one."""
+        ...
+
+    def take(self, pieces: Sequence[Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Give one batch for each piece, a tensor of row numbers."""
+        ...
+
+    def labels(self, name: str) -> Tensor:
+        """Give an entry of all rows, (n,), on the CPU, without reading the others."""
         ...
 
     def to(self, device: torch.device) -> Source:
@@ -63,6 +74,26 @@ class TensorSource:
     def __len__(self) -> int:
         return self._n
 
+    def labels(self, name: str) -> Tensor:
+        """Give an entry of all rows.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"event"``.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            On the CPU.
+
+        Raises
+        ------
+        ParameterError
+            When the rows have no such entry, or it is not one value for each row.
+        """
+        return _labels(self.tensors, name)
+
     def to(self, device: torch.device) -> TensorSource:
         """Give the same rows on a device.
 
@@ -99,14 +130,37 @@ class TensorSource:
             for i in range(count):
                 yield {name: pieces[i] for name, pieces in parts.items()}
             return
-        order = order.to(next(iter(self.tensors.values())).device)
-        pieces = order.tensor_split(_count(len(order), batch_size))
+        yield from self.take(order.tensor_split(_count(len(order), batch_size)))
+
+    def take(self, pieces: Sequence[Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Give one batch for each piece.
+
+        Parameters
+        ----------
+        pieces : sequence of Tensor of int64
+            Row numbers.
+
+        Yields
+        ------
+        dict of str to Tensor
+        """
+        items = self.tensors.items()
+        device = next(iter(self.tensors.values())).device
         for i in range(0, len(pieces), _GATHERED):
             few = pieces[i : i + _GATHERED]
-            rows, sizes = torch.cat(few), [len(piece) for piece in few]
+            rows, sizes = torch.cat(list(few)).to(device), [len(p) for p in few]
             parts = {k: t.index_select(0, rows).split(sizes) for k, t in items}
             for j in range(len(few)):
                 yield {name: split[j] for name, split in parts.items()}
+
+    def digest(self) -> str:
+        """Give a digest of all names and values, by which a checkpoint knows its data.
+
+        Returns
+        -------
+        str
+        """
+        return _digest(self.tensors)
 
 
 class DatasetSource:
@@ -123,6 +177,12 @@ class DatasetSource:
         Seeds what is random in the workers.
     device : torch.device, optional
         Where batches go; the CPU when not given.
+
+    Attributes
+    ----------
+    unreadable : dict of str to None
+        Messages about rows that were masked since they could not be read, in the order
+        in which they were met; see `MaskUnreadable`.
 
     Examples
     --------
@@ -144,11 +204,37 @@ class DatasetSource:
         self.num_workers = num_workers
         self.seed = seed
         self.device = torch.device("cpu") if device is None else device
+        self.unreadable: dict[str, None] = {}
         self._plan = _Plan()
         self._loader: DataLoader[dict[str, Tensor]] | None = None
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def labels(self, name: str) -> Tensor:
+        """Give an entry of all rows, which the dataset must hold in memory.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"event"``.
+
+        Returns
+        -------
+        Tensor of shape (n,)
+            From the mapping ``tensors`` of the dataset, or of the dataset that it is a
+            ``torch.utils.data.Subset`` of.
+
+        Raises
+        ------
+        ParameterError
+            When there is no such entry in memory.
+        """
+        dataset, rows = self.dataset, torch.arange(len(self))
+        while isinstance(dataset, Subset):
+            rows = torch.as_tensor(dataset.indices)[rows]
+            dataset = dataset.dataset
+        return _labels(getattr(dataset, "tensors", {}), name)[rows]
 
     def to(self, device: torch.device) -> DatasetSource:
         """Give a source of the same rows whose batches lie on a device.
@@ -162,9 +248,11 @@ class DatasetSource:
         DatasetSource
             Its workers are its own, and end with it.
         """
-        return DatasetSource(
+        moved = DatasetSource(
             self.dataset, self.num_workers, seed=self.seed, device=device
         )
+        moved.unreadable = self.unreadable
+        return moved
 
     def batches(
         self, batch_size: int, order: Tensor | None = None
@@ -183,12 +271,27 @@ class DatasetSource:
         dict of str to Tensor
         """
         rows = torch.arange(len(self)) if order is None else order
-        self._plan.pieces = rows.tensor_split(_count(len(rows), batch_size))
+        yield from self.take(rows.tensor_split(_count(len(rows), batch_size)))
+
+    def take(self, pieces: Sequence[Tensor]) -> Iterator[dict[str, Tensor]]:
+        """Give one batch for each piece.
+
+        Parameters
+        ----------
+        pieces : sequence of Tensor of int64
+            Row numbers.
+
+        Yields
+        ------
+        dict of str to Tensor
+        """
+        self._plan.pieces = pieces
         if self._loader is None:
             self._loader = self._make_loader()
         iterator = iter(self._loader)
         try:
             for batch in iterator:
+                self._keep_reports(batch)
                 yield {
                     name: tensor.to(self.device, non_blocking=True)
                     for name, tensor in batch.items()
@@ -200,6 +303,23 @@ class DatasetSource:
             if self.num_workers > 0:
                 iterator.__del__()  # type: ignore[attr-defined]
             raise
+
+    def digest(self) -> str:
+        """Give a digest by which a checkpoint knows its data.
+
+        Returns
+        -------
+        str
+            Of the dataset's own ``digest()`` where it has one, else of its length: rows
+            on disk are not read for it.
+        """
+        own = getattr(self.dataset, "digest", None)
+        return _hexed([str(len(self)), "" if own is None else own()])
+
+    def _keep_reports(self, batch: dict[str, Any]) -> None:
+        """Take the reports of unreadable rows out of a batch."""
+        for key in [key for key in batch if key.endswith(UNREADABLE)]:
+            self.unreadable.update(dict.fromkeys(filter(None, batch.pop(key))))
 
     def _make_loader(self) -> DataLoader[dict[str, Tensor]]:
         return DataLoader(
@@ -217,7 +337,7 @@ class _Plan:
     """Batch sampler whose batches are set anew for each epoch; the workers stay."""
 
     def __init__(self) -> None:
-        self.pieces: tuple[Tensor, ...] = ()
+        self.pieces: Sequence[Tensor] = ()
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -225,6 +345,36 @@ class _Plan:
     def __iter__(self) -> Iterator[list[int]]:
         for piece in self.pieces:
             yield piece.tolist()
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Digest names, types, shapes and values."""
+    whole = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        whole.update(flat.numpy().data)
+    return whole.hexdigest()
+
+
+def _hexed(words: Sequence[str]) -> str:
+    return hashlib.blake2b("\0".join(words).encode(), digest_size=16).hexdigest()
+
+
+def _labels(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    """Look up one value for each row."""
+    found = tensors.get(name)
+    if found is None or found.ndim != 1:
+        known = [key for key, tensor in tensors.items() if tensor.ndim == 1]
+        raise ParameterError(
+            parameter="balance",
+            owner="Training",
+            allowed="an entry that the rows have in memory, one value for each row, "
+            f"among {sorted(known)}",
+            given=name,
+            hint=suggest(name, known),
+        )
+    return found.cpu()
 
 
 def _start_worker(worker: int) -> None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor, nn
 
 from semistruct.engine._callbacks import (
     Callback,
     EarlyStopping,
     Events,
     History,
+    Progress,
     TrainState,
 )
-from semistruct.engine._finite import check_validation, check_weights, epoch_means
-from semistruct.engine._scope import interruptible, on_device, seeded
+from semistruct.engine._distributed import Processes, join_processes, sharded
+from semistruct.engine._precision import lowered
+from semistruct.engine._run import Run
+from semistruct.engine._schedules import get_schedule
+from semistruct.engine._scope import bounded_threads, interruptible, on_device, seeded
 from semistruct.engine._sources import Source
-from semistruct.engine._training import Training, make_optimizer, resolve_device
+from semistruct.engine._training import Training, resolve_device
+from semistruct.engine._unreadable import warn_unreadable
 from semistruct.exceptions import DataError, ParameterError
-from semistruct.objectives import Objective, StepOutput
+from semistruct.objectives import Objective
 
 
 @dataclass(frozen=True)
@@ -126,134 +126,85 @@ def train(
     for name, rows in (("source", source), ("validation", validation)):
         if rows is not None and len(rows) == 0:
             raise DataError(f"train: {name} has no rows.")
+    _check_objective(objective, training, validated=validation is not None)
+    stages = training.stages
+    epochs = (
+        training.max_epochs if stages is None else sum(s.max_epochs for s in stages)
+    )
+    state = TrainState(objective, int(epochs), validated=validation is not None)
+    group = join_processes(device)
+    if group.world > 1 and device.type == "cuda":
+        device = resolve_device(f"cuda:{group.local_rank}")
     source = source.to(device)
     validation = None if validation is None else validation.to(device)
-    state = TrainState(
-        objective, int(training.max_epochs), validated=validation is not None
-    )
+    state.rank = group.rank
     history = History()
-    first: list[Callback] = [history]
-    if training.patience is not None:
-        first.append(EarlyStopping(training.patience))
-    events = Events([*first, *callbacks])
-    completed = 0
+    events = Events(_listeners(history, callbacks, training, group))
     with (
         on_device(objective, device),
-        seeded(seed, device) as generator,
+        bounded_threads(group.local_world),
+        seeded(seed, device, group.rank) as generator,
         interruptible(state),
+        sharded(objective, device, training.parallel, group) as trained,
+        lowered(trained, training.precision, device),
     ):
-        parameters = [p for p in objective.parameters() if p.requires_grad]
-        if not parameters:
-            raise ParameterError(
-                parameter="objective",
-                owner="train",
-                allowed="an objective with a trainable parameter",
-                given=type(objective).__name__,
-            )
-        optimizer = make_optimizer(parameters, training)
-        best = _snapshot(objective)
+        state.objective = trained
+        run = Run(
+            trained,
+            source,
+            validation,
+            training=training,
+            seed=seed,
+            state=state,
+            history=history,
+            events=events,
+            generator=generator,
+            device=device,
+            group=group,
+        )
         try:
-            if validation is not None:
-                state.best_loss = _validate(objective, validation, training, state)
-                state.metrics = {"epoch": 0, "validation_loss": state.best_loss}
-            events.call("on_train_begin", state)
-            while not state.stop and state.epoch < state.max_epochs:
-                state.epoch += 1
-                events.call("on_epoch_begin", state)
-                order = torch.randperm(len(source), generator=generator)
-                outputs = _epoch(
-                    objective,
-                    source,
-                    order,
-                    optimizer,
-                    parameters,
-                    training,
-                    state,
-                    events,
-                )
-                if state.interrupted:
-                    break
-                means = epoch_means(outputs, state)
-                check_weights(objective, state)
-                state.metrics = {"epoch": state.epoch, **means}
-                better = True
-                if validation is not None:
-                    loss = _validate(objective, validation, training, state)
-                    state.metrics["validation_loss"] = loss
-                    better = loss < state.best_loss - training.min_delta
-                    state.best_loss = loss if better else state.best_loss
-                if better:
-                    state.best_epoch = state.epoch
-                    best = _snapshot(objective)
-                completed = state.epoch
-                events.call("on_epoch_end", state)
+            reason = run.go()
         finally:
-            objective.load_state_dict(best)
-            optimizer.zero_grad(set_to_none=True)
+            run.close()
             objective.eval()
-            events.call("on_train_end", state)
+    warn_unreadable("train", source, validation)
     return TrainResult(
-        history.rows,
-        state.best_epoch,
-        state.best_loss,
-        completed,
-        _reason(state, training),
+        history.rows, state.best_epoch, state.best_loss, run.completed, reason
     )
 
 
-def _epoch(
-    objective: Objective,
-    source: Source,
-    order: Tensor,
-    optimizer: torch.optim.Optimizer,
-    parameters: list[nn.Parameter],
+def _listeners(
+    history: History,
+    callbacks: Sequence[Callback],
     training: Training,
-    state: TrainState,
-    events: Events,
-) -> list[StepOutput]:
-    """Take the steps of one epoch; nothing here waits for the device."""
-    objective.train()
-    outputs: list[StepOutput] = []
-    on_step_end, clip_norm = events.on_step_end, training.clip_norm
-    for batch in source.batches(training.batch_size, order):
-        output = objective.step(batch)
-        optimizer.zero_grad(set_to_none=True)
-        output.loss.backward()
-        if clip_norm is not None:
-            nn.utils.clip_grad_norm_(parameters, clip_norm)
-        optimizer.step()
-        outputs.append(StepOutput(output.loss.detach(), output.parts, output.n))
-        state.step += 1
-        if on_step_end:
-            state.output = outputs[-1]
-            for call in on_step_end:
-                call(state)
-        if state.stop:
-            break
-    return outputs
+    group: Processes,
+) -> list[Callback]:
+    """Put the history and early stopping first; one process alone shows progress."""
+    own: list[Callback] = [history]
+    if training.patience is not None:
+        own.append(EarlyStopping(training.patience))
+    quiet = group.rank > 0
+    return own + [c for c in callbacks if not (quiet and isinstance(c, Progress))]
 
 
-def _snapshot(objective: Objective) -> dict[str, Any]:
-    return {
-        name: value.clone() if isinstance(value, Tensor) else copy.deepcopy(value)
-        for name, value in objective.state_dict().items()
-    }
-
-
-def _validate(
-    objective: Objective, validation: Source, training: Training, state: TrainState
-) -> float:
-    loss = objective.evaluate(validation.batches(training.batch_size))
-    check_validation(loss, state)
-    return loss
-
-
-def _reason(state: TrainState, training: Training) -> str:
-    if state.interrupted:
-        return "interrupted"
-    if not state.stop:
-        return "max_epochs"
-    waited = state.epoch - state.best_epoch
-    patience = training.patience
-    early = state.validated and patience is not None and waited >= patience
-    return "early_stopping" if early else "callback"
+def _check_objective(
+    objective: Objective, training: Training, *, validated: bool
+) -> None:
+    """Check that there is something to train, and settings that hang together."""
+    if not any(p.requires_grad for p in objective.parameters()):
+        raise ParameterError(
+            parameter="objective",
+            owner="train",
+            allowed="an objective with a trainable parameter",
+            given=type(objective).__name__,
+        )
+    schedules = [training.schedule]
+    if training.stages is not None:
+        schedules = [s.schedule or training.schedule for s in training.stages]
+    if not validated and any(get_schedule(s).needs_validation for s in schedules):
+        raise ParameterError(
+            parameter="schedule",
+            owner="Training",
+            allowed="one that needs no validation rows, as there are none",
+            given=training.schedule,
+        )
