@@ -191,6 +191,14 @@ class ImageColumn:
         """Shape (C, H, W) of one image as it is read."""
         return (self.channels, *self.size)
 
+    @property
+    def moments(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """``mean`` and ``std``, (C,) each, of pixels in [0, 1].
+
+        None where numbers were taken as they are, so that their range is not known.
+        """
+        return None if self.rule == "as is" else (self.mean, self.std)
+
     def __repr__(self) -> str:
         return f"ImageColumn({self.column!r}, kind={self.kind!r}, shape={self.shape})"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from sklearn.base import BaseEstimator
 from torch import nn
@@ -32,6 +33,10 @@ class Encoder(BaseEstimator, ABC):
     """
 
     output_dim: int
+    bags: ClassVar[bool] = False  # whether a row is a bag of images, (T, C + 1, H, W)
+    # what `build` takes as keywords beside the shape: of "columns", "cardinalities",
+    # "vocabulary" and "pad_id", see `build_encoder`
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def build(self, input_shape: tuple[int, ...]) -> nn.Module:

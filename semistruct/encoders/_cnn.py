@@ -5,10 +5,13 @@ Letters: B rows, C channels, H and W height and width, F feature maps.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from semistruct._core.validation import check_number
+from semistruct.encoders._augment import augmented
 from semistruct.encoders._base import Encoder
 
 _STAGE_SIDE = 32  # the stem halves longer sides until they are at most this
@@ -36,6 +39,8 @@ class CNN(Encoder):
         Length q of the latent vector, at least 1.
     dropout : float, default=0.0
         Share of the pooled features that are dropped in training, in [0, 1).
+    augment : Augment, str, callable or sequence of them, optional
+        Changes of training images, see `Augment`.
 
     Notes
     -----
@@ -57,11 +62,13 @@ class CNN(Encoder):
         depth: int = 2,
         output_dim: int = 16,
         dropout: float = 0.0,
+        augment: Any = None,
     ) -> None:
         self.width = width
         self.depth = depth
         self.output_dim = output_dim
         self.dropout = dropout
+        self.augment = augment
 
     def build(self, input_shape: tuple[int, ...]) -> nn.Module:
         """Make an untrained module that maps (B, C, H, W) to (B, output_dim).
@@ -80,7 +87,7 @@ class CNN(Encoder):
         check_number(self.depth, parameter="depth", owner="CNN", low=1, integer=True)
         self._check_rank(input_shape, 3, "(channels, height, width)")
         channels, height, width = input_shape
-        return _ConvNet(
+        network = _ConvNet(
             channels,
             (height, width),
             self.width,
@@ -88,10 +95,11 @@ class CNN(Encoder):
             self.output_dim,
             self.dropout,
         )
+        return augmented(network, self.augment)
 
 
 class _ConvNet(nn.Module):
-    """The module of `CNN`: ``maps`` are separable from ``head``."""
+    """The module of `CNN`: ``maps`` and ``features`` are separable from ``head``."""
 
     def __init__(
         self,
@@ -122,8 +130,8 @@ class _ConvNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features + 2 * channels, output_dim)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, q)."""
+    def features(self, images: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the features that ``head`` reads."""
         maps = self.maps(images)  # (B, F, h, w)
         if self.flat:
             parts = [maps.flatten(1)]  # (B, F·h·w)
@@ -131,8 +139,11 @@ class _ConvNet(nn.Module):
             parts = [maps.mean((2, 3)), maps.amax((2, 3))]  # (B, F) twice
         pixels = images.flatten(2)  # (B, C, H·W)
         spread = (pixels.var(2, unbiased=False) + 1e-6).sqrt()
-        features = torch.cat([*parts, pixels.mean(2), spread], dim=1)
-        return self.head(self.dropout(features))
+        return torch.cat([*parts, pixels.mean(2), spread], dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, q)."""
+        return self.head(self.dropout(self.features(images)))
 
 
 def _block(before: int, after: int, stride: int = 1) -> list[nn.Module]:

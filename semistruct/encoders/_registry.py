@@ -1,24 +1,55 @@
-"""Names of encoders, and how a specification or a user's module becomes an encoder."""
+"""Names of encoders, and which one a term has."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from semistruct._core.terms import DeepTerm, Image, Omics, Tabular
+from semistruct._core.terms import DeepTerm, Image, Omics, Tabular, Text
 from semistruct._core.validation import suggest
+from semistruct.encoders._autoencoder import Autoencoder
+from semistruct.encoders._bag import MultiView, PatchBag
 from semistruct.encoders._base import Encoder
 from semistruct.encoders._cnn import CNN
+from semistruct.encoders._efficientnet import EfficientNet
+from semistruct.encoders._huggingface import HuggingFace
 from semistruct.encoders._mlp import MLP
+from semistruct.encoders._pathway import Pathway
+from semistruct.encoders._resnet import ResNet
+from semistruct.encoders._snn import SNN
+from semistruct.encoders._tabular import FTTransformer, ResNetMLP
+from semistruct.encoders._text import TextBag, TextTransformer
+from semistruct.encoders._vit import ViT
 from semistruct.exceptions import ParameterError
 
-ENCODERS: Mapping[str, type[Encoder]] = MappingProxyType({"cnn": CNN, "mlp": MLP})
+ENCODERS: Mapping[str, type[Encoder]] = MappingProxyType(
+    {
+        "autoencoder": Autoencoder,
+        "bag": PatchBag,
+        "cnn": CNN,
+        "efficientnet": EfficientNet,
+        "ft_transformer": FTTransformer,
+        "huggingface": HuggingFace,
+        "mlp": MLP,
+        "pathway": Pathway,
+        "resnet": ResNet,
+        "resnet_mlp": ResNetMLP,
+        "snn": SNN,
+        "text": TextTransformer,
+        "text_bag": TextBag,
+        "views": MultiView,
+        "vit": ViT,
+    }
+)
 
-_DEFAULTS: dict[type[DeepTerm], str] = {Image: "cnn", Omics: "mlp", Tabular: "mlp"}
+_DEFAULTS: dict[type[DeepTerm], str] = {
+    Image: "cnn",
+    Omics: "mlp",
+    Tabular: "mlp",
+    Text: "text",
+}
 
 
 def get_encoder(
@@ -71,92 +102,3 @@ def get_encoder(
         given=encoder,
         hint=suggest(encoder, ENCODERS) if isinstance(encoder, str) else "",
     )
-
-
-def build_encoder(
-    encoder: Encoder | nn.Module, input_shape: tuple[int, ...]
-) -> tuple[nn.Module, int]:
-    r"""Make the module of an encoder and find the length of its latent vector.
-
-    A user's module is copied, never changed; its output is flattened to (B, q), with q
-    found by a dry run on zeros in evaluation mode. Weights of a specification are drawn
-    from torch's global generator: fork and seed it around the call.
-
-    Parameters
-    ----------
-    encoder : Encoder or torch.nn.Module
-        Specification or module.
-    input_shape : tuple of int
-        Shape of one row, without the batch.
-
-    Returns
-    -------
-    module : torch.nn.Module
-        Maps (B, \*input_shape) to (B, q).
-    output_dim : int
-        q.
-
-    Raises
-    ------
-    ParameterError
-        When the module cannot take such rows, or does not give one vector for each.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> from semistruct.encoders import build_encoder
-    >>> module, q = build_encoder(nn.Conv2d(1, 2, 3), (1, 8, 8))
-    >>> q
-    72
-    """
-    owner = type(encoder).__name__
-    if isinstance(encoder, Encoder):
-        module = encoder.build(input_shape)
-    else:
-        module = copy.deepcopy(encoder)
-    modes = {child: child.training for child in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            latent = module(_zeros(module, input_shape))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        raise ParameterError(
-            parameter="encoder",
-            owner=owner,
-            allowed=f"a module that takes (B, {', '.join(map(str, input_shape))})",
-            given=encoder,
-            hint=f"It failed with: {error}",
-        ) from error
-    for child, training in modes.items():
-        child.training = training
-    if not isinstance(latent, Tensor) or latent.shape[:1] != (2,):
-        shape = tuple(latent.shape) if isinstance(latent, Tensor) else type(latent)
-        raise ParameterError(
-            parameter="encoder",
-            owner=owner,
-            allowed="a module with one output tensor, its first axis the rows",
-            given=encoder,
-            hint=f"For two rows it gave {shape}.",
-        )
-    if latent.ndim != 2:
-        module = _Flattened(module)
-    return module, latent[0].numel()
-
-
-class _Flattened(nn.Module):
-    """Any module, its output as one vector for each row."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Map (B, …) to (B, q)."""
-        return self.module(rows).reshape(len(rows), -1)
-
-
-def _zeros(module: nn.Module, input_shape: tuple[int, ...]) -> Tensor:
-    """Two rows of zeros, on the module's device."""
-    first = next(module.parameters(), None)
-    device = None if first is None else first.device
-    return torch.zeros(2, *input_shape, device=device)

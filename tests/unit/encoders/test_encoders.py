@@ -4,22 +4,36 @@ import pytest
 import torch
 from torch import nn
 
-from semistruct._core.terms import Image, Omics, Tabular, Text
-from semistruct.encoders import CNN, ENCODERS, MLP, Encoder, build_encoder, get_encoder
+from semistruct._core.terms import Fuse, Image, Omics, Tabular, Text
+from semistruct.encoders import (
+    CNN,
+    ENCODERS,
+    MLP,
+    Encoder,
+    TextTransformer,
+    build_encoder,
+    get_encoder,
+)
 from semistruct.exceptions import ParameterError
 
 
 @pytest.mark.parametrize(
     ("term", "kind"),
-    [(Image("scan"), CNN), (Omics(("rna_*",)), MLP), (Tabular(("a", "b")), MLP)],
+    [
+        (Image("scan"), CNN),
+        (Omics(("rna_*",)), MLP),
+        (Tabular(("a", "b")), MLP),
+        (Text("note"), TextTransformer),
+    ],
 )
 def test_each_kind_of_term_has_a_default(term, kind) -> None:
     assert type(get_encoder(None, term)) is kind
 
 
 def test_a_term_without_an_encoder_says_so() -> None:
-    with pytest.raises(NotImplementedError, match=r"text\(note\) has no encoder.*note"):
-        get_encoder(None, Text("note"))
+    term = Fuse((Image("scan"), Text("note")))
+    with pytest.raises(NotImplementedError, match=r"fuse\(.* has no encoder.*note"):
+        get_encoder(None, term)
 
 
 def test_names_and_objects() -> None:
@@ -32,7 +46,7 @@ def test_names_and_objects() -> None:
 def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(ParameterError, match=r"encoder.*image\(scan\).*'cnn'\?"):
         get_encoder("cn", Image("scan"))
-    with pytest.raises(ParameterError, match="one of 'cnn', 'mlp'"):
+    with pytest.raises(ParameterError, match="one of 'autoencoder', 'bag', "):
         get_encoder(3, Image("scan"))  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="an Encoder object"):
         get_encoder(CNN, Image("scan"))  # type: ignore[arg-type]
