@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from semistruct.exceptions import ParameterError
-
-Batch = Mapping[str, Tensor]
+from semistruct.fusion import ModalityDropout
+from semistruct.networks._entries import Batch, entry, rates
+from semistruct.networks._fused import FusedEncoder, FusedOutput
 
 
 class NetworkOutput(NamedTuple):
@@ -24,14 +25,19 @@ class NetworkOutput(NamedTuple):
     linear_predictor : Tensor of shape (B, K)
         Offset plus all contributions, on the scale of the link.
     contributions : dict of str to Tensor of shape (B, K)
-        For each deep term what it adds; 0 where the modality is missing.
+        For each deep term what it adds; 0 where the modality is missing, or dropped in
+        this step of training.
     latents : dict of str to Tensor of shape (B, q)
         For each deep term its encoder's output (``by`` not applied); 0 where missing.
+    fused : dict of str to FusedOutput
+        For each fused term its mask (``fused[name].mask``, any modality present) and
+        the latent vectors of its modalities.
     """
 
     linear_predictor: Tensor
     contributions: dict[str, Tensor]
     latents: dict[str, Tensor]
+    fused: dict[str, FusedOutput]
 
 
 class SemiStructuredNetwork(nn.Module):
@@ -44,7 +50,8 @@ class SemiStructuredNetwork(nn.Module):
     Parameters
     ----------
     encoders : dict of str to torch.nn.Module
-        For each deep term a module that maps its batch entry to (B, q).
+        For each deep term a module that maps its batch entry to (B, q), or a
+        `FusedEncoder`, which reads the entries that it names itself.
     output_dims : dict of str to int
         For each deep term its q.
     n_predictors : int
@@ -54,6 +61,10 @@ class SemiStructuredNetwork(nn.Module):
     scale : float or sequence of K floats, default=1.0
         Unit of the linear predictors (such as the residual standard deviation of a
         gaussian target), so that one learning rate suits every unit of y. A constant.
+    modality_dropout : float or dict of str to float, default=0.0
+        Probability that a deep term is left out of a row in training, in [0, 1]: one
+        for all, or by name (0 for those not named). One at least of the terms that a
+        row has is kept. Within a fused term its own rates hold.
 
     Notes
     -----
@@ -83,6 +94,7 @@ class SemiStructuredNetwork(nn.Module):
         *,
         targets: Mapping[str, Sequence[int]] | None = None,
         scale: float | Sequence[float] = 1.0,
+        modality_dropout: float | Mapping[str, float] = 0.0,
     ) -> None:
         super().__init__()
         if not encoders or set(encoders) != set(output_dims):
@@ -107,6 +119,8 @@ class SemiStructuredNetwork(nn.Module):
             nn.init.zeros_(parameter)
         units = torch.as_tensor(scale, dtype=torch.float32).expand(n_predictors)
         self.register_buffer("scale", units.clone())
+        p = rates(modality_dropout, self.names, "SemiStructuredNetwork")
+        self.modality_dropout = ModalityDropout(p, len(self.names))
 
     def encoder(self, name: str) -> nn.Module:
         """Give the encoder of a deep term, by the term's name."""
@@ -128,31 +142,44 @@ class SemiStructuredNetwork(nn.Module):
         -------
         NetworkOutput
         """
-        contributions: dict[str, Tensor] = {}
         latents: dict[str, Tensor] = {}
+        masks: dict[str, Tensor | None] = {}
+        fused: dict[str, FusedOutput] = {}
+        for name, encoder in zip(self.names, self.encoders, strict=True):
+            if isinstance(encoder, FusedEncoder):
+                fused[name] = encoder(batch)
+                latents[name], masks[name] = fused[name].latent, fused[name].mask
+            else:
+                rows, mask = entry(batch, name)
+                latents[name], masks[name] = _present(encoder(rows), mask), mask
+        if self.training and self.modality_dropout.acts:
+            masks = self._drop(masks, latents)
+        contributions: dict[str, Tensor] = {}
         total = batch.get("offset")
-        for name, encoder, head in zip(
-            self.names, self.encoders, self.heads, strict=True
-        ):
-            rows = batch[name]
-            mask = batch.get(name + ":mask")
-            if mask is not None:
-                shape = (-1,) + (1,) * (rows.ndim - 1)
-                rows = rows.masked_fill(~mask.reshape(shape), 0)
-            latent = encoder(rows)  # (B, q)
-            contribution = self._spread(head(latent), name) * self.scale  # (B, K)
+        for name, head in zip(self.names, self.heads, strict=True):
+            values = self._spread(head(latents[name]), name) * self.scale  # (B, K)
             by = batch.get(name + ":by")
             if by is not None:
-                contribution = contribution * by[:, None]
-            if mask is not None:
-                absent = ~mask[:, None]
-                latent = latent.masked_fill(absent, 0)
-                contribution = contribution.masked_fill(absent, 0)
-            latents[name] = latent
-            contributions[name] = contribution
-            total = contribution if total is None else total + contribution
+                values = values * by[:, None]
+            contributions[name] = _present(values, masks[name])
+            total = (
+                contributions[name] if total is None else total + contributions[name]
+            )
         assert total is not None  # there is at least one encoder
-        return NetworkOutput(total, contributions, latents)
+        return NetworkOutput(total, contributions, latents, fused)
+
+    def _drop(
+        self, masks: Mapping[str, Tensor | None], latents: Mapping[str, Tensor]
+    ) -> dict[str, Tensor | None]:
+        """Hide terms at random."""
+        columns = [
+            torch.ones_like(latents[name][:, 0], dtype=torch.bool)
+            if mask is None
+            else mask
+            for name, mask in masks.items()
+        ]
+        kept = self.modality_dropout(torch.stack(columns, dim=1))  # (B, M)
+        return dict(zip(masks, kept.T, strict=True))
 
     def _spread(self, values: Tensor, name: str) -> Tensor:
         """Put a term's outputs (B, T) at its predictors: (B, K), 0 elsewhere."""
@@ -161,3 +188,8 @@ class SemiStructuredNetwork(nn.Module):
         columns = torch.tensor(self.targets[name], device=values.device)
         blank = values.new_zeros(len(values), self.n_predictors)
         return blank.index_copy(1, columns, values)
+
+
+def _present(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Put zeros in the rows (B, …) that are masked."""
+    return values if mask is None else values.masked_fill(~mask[:, None], 0)
