@@ -1,5 +1,11 @@
 """Pictures of fitted models; the only home of matplotlib."""
 
+from semistruct.plots._attribution import (
+    attribution_map,
+    modality_shapley,
+    top_features,
+    waterfall,
+)
 from semistruct.plots._calibration import calibration, decision_curve
 from semistruct.plots._incidence import incidence, stacked_incidence, time_varying
 from semistruct.plots._scores import scores
@@ -15,6 +21,7 @@ from semistruct.plots._training import history
 
 __all__ = [
     "COLORS",
+    "attribution_map",
     "calibration",
     "coefficients",
     "cumulative_incidence",
@@ -22,10 +29,13 @@ __all__ = [
     "history",
     "incidence",
     "kaplan_meier",
+    "modality_shapley",
     "risk_strata",
     "scores",
     "stacked_incidence",
     "survival",
     "terms",
     "time_varying",
+    "top_features",
+    "waterfall",
 ]
