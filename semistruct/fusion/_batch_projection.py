@@ -21,8 +21,9 @@ def project_batch(
 ) -> Tensor:
     """Take the batch's structured columns out of its latent features.
 
-    Ũ = U − X(X'WX)⁻X'WU over the rows of the batch; differentiable in U. A prediction made with it depends on the rows beside it: it is for training; to
-    predict, use `fit_projection` over all rows of fit and `apply_projection`.
+    Ũ = U − X(X'WX)⁻X'WU over the rows of the batch; differentiable in U. A prediction
+    made with it depends on the rows beside it: it is for training. To predict, use
+    `fit_projection` over all rows of fit and `apply_projection`.
 
     Parameters
     ----------

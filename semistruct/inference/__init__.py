@@ -1,5 +1,10 @@
 """Pure functions of a fitted model: standard errors, tests, intervals, bands."""
 
+from semistruct.inference._adjusted_checks import (
+    check_clusters,
+    check_share,
+    residual_share,
+)
 from semistruct.inference._compare import (
     FitSummary,
     LikelihoodRatioTest,
@@ -27,6 +32,7 @@ from semistruct.inference._cox_residuals import (
     schoenfeld_residuals,
     score_residuals,
 )
+from semistruct.inference._cox_restricted_mean import cox_restricted_mean_error
 from semistruct.inference._cox_rows import CoxRows, RiskRows
 from semistruct.inference._diagnostics import (
     KCheck,
@@ -43,13 +49,24 @@ from semistruct.inference._effects import (
     average_comparison,
     average_slope,
 )
+from semistruct.inference._folds import SplitMedian, cross_folds, median_of_splits
 from semistruct.inference._incidence import (
     Incidence,
     cox_incidence,
     fine_gray_incidence,
     incidence_from_hazards,
 )
-from semistruct.inference._incidence_band import cox_incidence_band, fine_gray_band
+from semistruct.inference._incidence_band import (
+    cox_incidence_band,
+    fine_gray_band,
+    incidence_limits,
+)
+from semistruct.inference._last_layer import (
+    LastLayer,
+    RidgeBlock,
+    ridge_block,
+    split_last_layer,
+)
 from semistruct.inference._linear import (
     Band,
     LinearCombination,
@@ -61,6 +78,11 @@ from semistruct.inference._linear import (
     wald_test,
 )
 from semistruct.inference._mixture import chi2_mixture_tail
+from semistruct.inference._partially_linear import (
+    PartiallyLinear,
+    cross_residuals,
+    partially_linear,
+)
 from semistruct.inference._piecewise import (
     piecewise_cumulative_hazard,
     piecewise_cumulative_hazard_error,
@@ -75,6 +97,7 @@ from semistruct.inference._predictive import (
     predictive_interval_gaussian,
 )
 from semistruct.inference._profile import ProfileInterval, profile_interval
+from semistruct.inference._projected import projected_sandwich
 from semistruct.inference._random_effect import random_effect_test
 from semistruct.inference._sandwich import sandwich, sandwich_chunked, score_rows
 from semistruct.inference._simultaneous import SimultaneousBand, simultaneous_band
@@ -98,19 +121,25 @@ __all__ = [
     "Incidence",
     "Interval",
     "KCheck",
+    "LastLayer",
     "LikelihoodRatioTest",
     "LinearCombination",
+    "PartiallyLinear",
     "PitHistogram",
     "PooledEstimate",
     "ProfileInterval",
+    "RidgeBlock",
     "RiskRows",
     "SimultaneousBand",
     "SmoothTest",
+    "SplitMedian",
     "StratumBaseline",
     "WaldTest",
     "WormPlot",
     "average_comparison",
     "average_slope",
+    "check_clusters",
+    "check_share",
     "chi2_mixture_tail",
     "coefficient_table",
     "compare_fits",
@@ -122,9 +151,12 @@ __all__ = [
     "cox_incidence",
     "cox_incidence_band",
     "cox_ph_test",
+    "cox_restricted_mean_error",
     "cox_sandwich",
     "cox_survival_band",
     "critical_value",
+    "cross_folds",
+    "cross_residuals",
     "delta_mean",
     "deviance_residuals",
     "dfbeta",
@@ -132,11 +164,14 @@ __all__ = [
     "fine_gray_band",
     "fine_gray_incidence",
     "incidence_from_hazards",
+    "incidence_limits",
     "k_check",
     "likelihood_ratio_test",
     "linear_combination",
     "martingale_residuals",
+    "median_of_splits",
     "median_survival",
+    "partially_linear",
     "piecewise_cumulative_hazard",
     "piecewise_cumulative_hazard_error",
     "piecewise_cumulative_incidence",
@@ -147,9 +182,12 @@ __all__ = [
     "prediction_interval",
     "predictive_interval_gaussian",
     "profile_interval",
+    "projected_sandwich",
     "quantile_residuals",
     "random_effect_test",
+    "residual_share",
     "restricted_mean",
+    "ridge_block",
     "sandwich",
     "sandwich_chunked",
     "scaled_schoenfeld_residuals",
@@ -159,6 +197,7 @@ __all__ = [
     "simultaneous_band",
     "smooth_table",
     "smooth_test",
+    "split_last_layer",
     "survival_limits",
     "survival_quantile",
     "wald_test",

@@ -116,7 +116,7 @@ def cox_survival_band(
     times = np.unique(np.concatenate([s.times for s in baseline.strata.values()]))
     hazard = np.empty((len(x), len(times)))
     variance = np.empty_like(hazard)
-    for label, rows in _rows_by_stratum(baseline, strata, len(x), owner).items():
+    for label, rows in rows_by_stratum(baseline, strata, len(x), owner).items():
         part = baseline.strata[label]
         base, own, drift = part.at(times)
         ratio = np.exp(eta[rows] - baseline.level)[:, None]
@@ -153,7 +153,7 @@ def survival_limits(
     return np.exp(-hazard * factor), np.exp(-hazard / factor)
 
 
-def _rows_by_stratum(
+def rows_by_stratum(
     baseline: CoxBaseline, strata: Sequence[Hashable] | None, n: int, owner: str
 ) -> dict[Hashable, NDArray[np.intp]]:
     known = list(baseline.strata)

@@ -104,7 +104,7 @@ def test_more_columns_than_rows_take_everything() -> None:
 
 
 def test_a_constant_contribution_needs_no_smoothing_parameter() -> None:
-    frame, zeta, design = planted()
+    frame, _, design = planted()
     X = design.matrix(frame)
     sp = smoothing_of(X, np.full(len(X), 2.0), None, design.penalties)
     assert sp.tolist() == [1.0]
