@@ -12,11 +12,17 @@ from semistruct.encoders import CNN, MLP, Encoder
 from semistruct.engine import Callback, Training
 from semistruct.estimators import (
     GAM,
+    Bootstrap,
+    CrossFit,
+    LateFusion,
     SemiStructuredClassifier,
     SemiStructuredRegressor,
     SemiStructuredSurvival,
+    WideDeepClassifier,
+    WideDeepRegressor,
     analysis,
     compare,
+    heads,
     load,
     pool,
 )
@@ -27,8 +33,11 @@ __all__ = [
     "CNN",
     "GAM",
     "MLP",
+    "Bootstrap",
     "Callback",
+    "CrossFit",
     "Encoder",
+    "LateFusion",
     "SemiStructuredClassifier",
     "SemiStructuredRegressor",
     "SemiStructuredSurvival",
@@ -36,11 +45,15 @@ __all__ = [
     "Surv",
     "TensorArray",
     "Training",
+    "WideDeepClassifier",
+    "WideDeepRegressor",
     "analysis",
+    "attribution",
     "compare",
     "datasets",
     "exceptions",
     "families",
+    "heads",
     "join_modalities",
     "load",
     "metrics",
@@ -51,7 +64,11 @@ __all__ = [
 ]
 
 # imported when first used: matplotlib is not loaded by `import semistruct`
-_LAZY = {"plots": "semistruct.plots", "survival": "semistruct.survival"}
+_LAZY = {
+    "attribution": "semistruct.attribution",
+    "plots": "semistruct.plots",
+    "survival": "semistruct.survival",
+}
 
 
 def __getattr__(name: str) -> Any:

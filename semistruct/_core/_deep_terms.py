@@ -23,12 +23,15 @@ class Image(DeepTerm):
         Height and width to which every image is resized.
     by : str, optional
         Numeric column x: the contribution is x·d(image).
+    max_tiles : int, optional
+        Where a cell is a list of images (a bag): how many of them are read, at most.
     """
 
     column: str
     encoder: str | None = None
     size: int | tuple[int, int] | None = None
     by: str | None = None
+    max_tiles: int | None = None
 
     @property
     def name(self) -> str:
@@ -52,14 +55,20 @@ class Text(DeepTerm):
     column : str
         Column of strings.
     encoder : str, optional
-        Name of the encoder.
+        Name of the encoder. Default ``"text"``, a small transformer.
     by : str, optional
         As for `Image`.
+    vocabulary : int, optional
+        Largest number of tokens that are learned. Default 8000.
+    max_length : int, optional
+        Tokens that are read of a text, at most. Default: enough for 95 % of the texts.
     """
 
     column: str
     encoder: str | None = None
     by: str | None = None
+    vocabulary: int | None = None
+    max_length: int | None = None
 
     @property
     def name(self) -> str:
@@ -141,14 +150,25 @@ class Fuse(DeepTerm):
     terms : tuple of DeepTerm
         What is fused, two or more.
     how : str, default="concat"
-        The fusion.
+        The fusion; ``encoders={name: …}`` goes before it, with an object of
+        `semistruct.fusion` and its options.
     by : str, optional
         As for `Image`.
+    head : {"linear", "mlp"}, default="linear"
+        What is made of the fused vector: with ``"linear"`` and ``how="concat"`` the
+        modalities only add up; ``"mlp"`` lets them interact.
+    dropout : float, default=0.0
+        Share of the fused vector that is dropped in training, in [0, 1).
+    modality_dropout : float, default=0.0
+        Probability that a modality is dropped in training, in [0, 1); one always stays.
     """
 
     terms: tuple[DeepTerm, ...]
     how: str = "concat"
     by: str | None = None
+    head: str = "linear"
+    dropout: float = 0.0
+    modality_dropout: float = 0.0
 
     @property
     def name(self) -> str:

@@ -54,6 +54,15 @@ def headers_of(cells: Any, rows: np.ndarray, labels: Any, place: str) -> list[He
     return headers
 
 
+def is_readable(cell: Any) -> bool:
+    """Whether the header of a cell can be read."""
+    try:
+        read_header(cell)
+    except ImageError:
+        return False
+    return True
+
+
 def kind_of(header: Header) -> str:
     """Tell files and PIL images, which mix in a column, from arrays."""
     return "file" if header.layout == "PIL" else "array"

@@ -5,6 +5,7 @@ Letters: m rows, C channels, H height, W width.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from semistruct.data._image_checks import (
     check_size,
     compare,
     headers_of,
+    is_readable,
     kind_of,
     located,
     moments,
@@ -118,7 +120,14 @@ class ImageColumn:
         self.std = np.asarray(std, dtype=np.float64)
 
     @classmethod
-    def fit(cls, series: pd.Series, *, size: Any = None, owner: str) -> ImageColumn:
+    def fit(
+        cls,
+        series: pd.Series,
+        *,
+        size: Any = None,
+        owner: str,
+        on_unreadable: str = "raise",
+    ) -> ImageColumn:
         """Learn kind, channels, size and normalisation from the training rows.
 
         Parameters
@@ -130,6 +139,8 @@ class ImageColumn:
             size, which must be one.
         owner : str
             Term that reads the column, as ``"image(scan)"``.
+        on_unreadable : {"raise", "mask"}, default="raise"
+            Whether a file that cannot be read is an error or is passed over.
 
         Returns
         -------
@@ -152,6 +163,10 @@ class ImageColumn:
                 f"{place} has no image: all its {len(mask)} cells are null. Leave the "
                 "term out, or give images."
             )
+        if on_unreadable == "mask" and not isinstance(cells, TensorArray):
+            rows = np.array([i for i in rows if is_readable(cells[i])], dtype=int)
+            if not len(rows):
+                raise ImageError(f"{place}: no image of it can be read.")
         headers = headers_of(cells, rows, labels, place)
         first = headers[0]
         for row, header in zip(rows, headers, strict=False):
@@ -180,11 +195,21 @@ class ImageColumn:
         )
         if kind == "path" and len(rows) > _SAMPLE:
             rows = rows[np.linspace(0, len(rows) - 1, _SAMPLE).round().astype(int)]
-        chunks = (rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK))
-        found.mean, found.std = moments(
-            found._scaled(cells, chunk, labels) for chunk in chunks
-        )
+        if on_unreadable == "mask" and kind == "path":
+            blocks = found._readable(cells, rows, labels)
+        else:
+            chunks = (rows[i : i + _CHUNK] for i in range(0, len(rows), _CHUNK))
+            blocks = (found._scaled(cells, chunk, labels) for chunk in chunks)
+        found.mean, found.std = moments(blocks)
         return found
+
+    def _readable(self, cells: Any, rows: np.ndarray, labels: Any) -> Iterator[Any]:
+        """Give the pixels of each row whose file can be read."""
+        for row in rows:
+            try:
+                yield self._scaled(cells, rows[rows == row], labels)
+            except ImageError:
+                continue
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -70,7 +70,7 @@ def parse_formula(text: str) -> tuple[t.Term, ...]:
     ...     print(term)
     Linear(formula='age + C(stage)')
     Smooth(column='bmi', k=20, bs='ps', by=None, sp=None)
-    Image(column='left eye', encoder=None, size=None, by=None)
+    Image(column='left eye', encoder=None, size=None, by=None, max_tiles=None)
     """
     if not isinstance(text, str):
         raise FormulaError(f"A formula must be a string; got {type(text).__name__}.")

@@ -38,17 +38,24 @@ SIGNATURES: dict[str, Signature] = {
         t.Cumulative, ("column",), ("k", "lag", "lead", "times", "time", "sp")
     ),
     "offset": Signature(t.Offset, ("column",), ()),
-    "image": Signature(t.Image, ("column",), ("encoder", "size", "by")),
-    "text": Signature(t.Text, ("column",), ("encoder", "by")),
+    "image": Signature(t.Image, ("column",), ("encoder", "size", "by", "max_tiles")),
+    "text": Signature(
+        t.Text, ("column",), ("encoder", "by", "vocabulary", "max_length")
+    ),
     "omics": Signature(t.Omics, ("names*",), ("encoder", "by")),
     "tabular": Signature(t.Tabular, ("names*",), ("encoder", "by")),
-    "fuse": Signature(t.Fuse, ("terms*",), ("how", "by"), least=2),
+    "fuse": Signature(
+        t.Fuse,
+        ("terms*",),
+        ("how", "by", "head", "dropout", "modality_dropout"),
+        least=2,
+    ),
     "pca": Signature(t.PCA, ("term", "n_components"), ("n_components",)),
     "pretrained": Signature(t.Pretrained, ("encoder", "column"), (), least=2),
 }
 """Calls of the language, by name."""
 
-NAME_SLOTS = ("bs", "encoder", "how")
+NAME_SLOTS = ("bs", "encoder", "how", "head")
 """Arguments that are names of something else than a column."""
 
 TERM_SLOTS = ("term", "terms")
@@ -56,6 +63,7 @@ TERM_SLOTS = ("term", "terms")
 
 LITERAL_SLOTS = (
     *("k", "lag", "lead", "np", "sp", "size", "n_components"),
-    "times",
+    *("times", "max_tiles", "vocabulary", "max_length", "dropout"),
+    "modality_dropout",
 )
 """Arguments that are literal values; all others are names."""

@@ -16,8 +16,8 @@ from semistruct.exceptions import ParameterError
 __all__ = ["FUSIONS", "basis_names", "basis_sizes", "check_term"]
 
 FUSIONS = (
-    *("concat", "mean", "max", "sum", "prod", "gated", "attention", "tensor"),
-    "embrace",
+    *("concat", "mean", "max", "sum", "prod", "gated", "attention"),
+    *("cross_attention", "tensor", "embrace"),
 )
 """Ways of joint fusion."""
 
@@ -227,9 +227,12 @@ def _check_deep(term: t.Term) -> None:
                 allowed="a positive int, a pair of them, or None",
                 given=term.size,
             )
+        _check_count(term.max_tiles, "max_tiles", "image()")
     elif isinstance(term, t.Text):
         _check_text(term.column, "column", "text()")
         _check_text(term.encoder, "encoder", "text()", none=True)
+        for name in ("vocabulary", "max_length"):
+            _check_count(getattr(term, name), name, "text()")
     elif isinstance(term, (t.Omics, t.Tabular)):
         names: Any = term.names
         if isinstance(term, t.Tabular) and isinstance(names, tuple):
@@ -249,6 +252,16 @@ def _check_deep(term: t.Term) -> None:
                 parameter="terms", owner="fuse()", allowed=allowed, given=term.terms
             )
         check_choice(term.how, FUSIONS, parameter="how", owner="fuse()")
+        check_choice(term.head, ("linear", "mlp"), parameter="head", owner="fuse()")
+        for name in ("dropout", "modality_dropout"):
+            check_number(
+                getattr(term, name),
+                parameter=name,
+                owner="fuse()",
+                low=0,
+                high=1,
+                closed="left",
+            )
         for inner in term.terms:
             check_term(inner)
     elif isinstance(term, t.PCA):
@@ -304,3 +317,9 @@ def _check_text(
         raise ParameterError(
             parameter=parameter, owner=owner, allowed=allowed, given=value
         )
+
+
+def _check_count(value: Any, parameter: str, owner: str) -> None:
+    check_number(
+        value, parameter=parameter, owner=owner, low=1, integer=True, none=True
+    )

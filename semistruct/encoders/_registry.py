@@ -7,7 +7,15 @@ from types import MappingProxyType
 
 from torch import nn
 
-from semistruct._core.terms import DeepTerm, Image, Omics, Tabular, Text
+from semistruct._core.terms import (
+    PCA,
+    DeepTerm,
+    Image,
+    Omics,
+    Pretrained,
+    Tabular,
+    Text,
+)
 from semistruct._core.validation import suggest
 from semistruct.encoders._autoencoder import Autoencoder
 from semistruct.encoders._bag import MultiView, PatchBag
@@ -47,6 +55,8 @@ ENCODERS: Mapping[str, type[Encoder]] = MappingProxyType(
 _DEFAULTS: dict[type[DeepTerm], str] = {
     Image: "cnn",
     Omics: "mlp",
+    PCA: "mlp",
+    Pretrained: "mlp",
     Tabular: "mlp",
     Text: "text",
 }

@@ -96,9 +96,10 @@ class _Latents(nn.Module):
         self.network = network
 
     def forward(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        latents = self.network(batch).latents
+        output = self.network(batch)
         kept = {k: v for k, v in batch.items() if k.endswith((":mask", ":by"))}
-        return latents | kept
+        fused = {f"{k}:mask": part.mask for k, part in output.fused.items()}
+        return output.latents | kept | fused
 
 
 class AdditivePredictor:
@@ -111,6 +112,7 @@ class AdditivePredictor:
         network: SemiStructuredNetwork | None,
         device: str = "auto",
         provided: Mapping[str, float] | None = None,
+        on_unreadable: str = "raise",
     ) -> None:
         self.predictors = tuple(predictors)
         # columns that a head adds to the table, with a value for where it does not
@@ -118,6 +120,7 @@ class AdditivePredictor:
         self.parts = parts
         self.network = network
         self.device = device  # where the network predicts
+        self.on_unreadable = on_unreadable
 
     @property
     def designs(self) -> tuple[StructuredDesign, ...]:
@@ -129,7 +132,8 @@ class AdditivePredictor:
         """Columns of the table that structured terms and ``by=`` read."""
         by = [b for p in self.parts.values() if (b := getattr(p.term, "by", None))]
         structured = [c for design in self.designs for c in design.columns]
-        return tuple(dict.fromkeys([*structured, *by]))
+        found = dict.fromkeys([*structured, *by])
+        return tuple(c for c in found if c not in self.provided)
 
     def matrices(self, frame: pd.DataFrame) -> list[np.ndarray]:
         """Evaluate the design (n, p) of each predictor."""
@@ -194,7 +198,7 @@ class AdditivePredictor:
             return {}
         modalities = {name: part.modality for name, part in self.parts.items()}
         by = {n: b for n, p in self.parts.items() if (b := getattr(p.term, "by", None))}
-        source = make_source(modalities, by, frame, {}, num_workers)
+        source = make_source(modalities, by, frame, {}, num_workers, self.on_unreadable)
         rows = predict(_Latents(self.network), source, batch_size, self.device)
         return {
             name: augmented_latents(

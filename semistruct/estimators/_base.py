@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from semistruct._core.persistence import write_state
 from semistruct._core.randomness import RandomState
 from semistruct._core.terms import Linear
-from semistruct._core.validation import check_bool, check_choice
+from semistruct._core.validation import check_bool, check_choice, check_number
 from semistruct.design import StructuredDesign, structured_columns
 from semistruct.engine import Progress, Training
 from semistruct.exceptions import (
@@ -29,9 +29,12 @@ from semistruct.exceptions import (
 from semistruct.solvers import ExactFit, RankDeficiencyError
 
 from . import _input
+from ._early import Split, fit_features, sources
+from ._features import Features
 from ._fitting import AdditiveFit, DeepSettings, fit_additive
 from ._heads import Head
-from ._modalities import expand
+from ._inference import check_inference, resolve_inference
+from ._missing import MissingIndicator
 from ._params import ReachingParams
 from ._profile import column_profile
 from ._state import estimator_to_state
@@ -47,11 +50,16 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
     terms: Any
     encoders: Mapping[str, Any] | None
     orthogonalize: str
+    strategy: str = "joint"
+    inference: Any = "conditional"
+    estimand: str = "projection"
     training: Training | None
     missing: str
     random_state: RandomState
     progress: bool
     max_bins: int | None = None
+    modality_dropout: float | Mapping[str, float] = 0.0
+    features_: Features
     feature_names_in_: np.ndarray
 
     # -- fitting ----------------------------------------------------------------
@@ -79,7 +87,8 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
     ) -> tuple[Head, AdditiveFit]:
         self._check_parameters()
         frame = _input.as_frame(self, X, reset=True)
-        formulas = _input.as_formulas(self.terms, list(frame.columns))
+        columns = list(frame.columns)
+        formulas = self._formulas(_input.as_formulas(self.terms, columns), columns)
         y = self._check_y(y, len(frame))
         rows = {
             "sample_weight": _input.check_weight(self, sample_weight, len(frame)),
@@ -94,26 +103,40 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
             keep = _input.drop_missing(frame, columns, y, self)
             frame, y = frame.loc[keep], y[keep]
             rows = {k: None if v is None else v[keep] for k, v in rows.items()}
-        head = self._make_head(
-            y, rows["sample_weight"], rows["var_weights"], list(formulas)
-        )
+        if hasattr(self, "missing_"):
+            del self.missing_  # of an earlier fit
+        if self.missing == "indicator":
+            read = [term for structured, _ in split.values() for term in structured]
+            self.missing_ = MissingIndicator.fit(read, frame, rows["sample_weight"])
+            frame = self.missing_.transform(frame)
+            split = {k: (self.missing_.terms(s), d) for k, (s, d) in split.items()}
+        weight = rows["sample_weight"]
+        cases = getattr(y, "weights", None) if weight is None else weight
+        self.features_, split, encoders = self._fit_features(split, frame, cases)
+        frame = self.features_.transform(frame)
+        head = self._make_head(y, weight, rows["var_weights"], list(formulas))
         fitted_designs = {
-            name: head.fit_design(structured or (Linear("1"),), frame)
+            name: head.fit_design(structured or (Linear("1"),), frame, weight)
             for name, (structured, _) in split.items()
         }
         # one formula serves every linear predictor
         keys = [name if name in split else None for name in head.names]
         designs = [fitted_designs[key] for key in keys]
         deep = _input.deep_targets([split[key][1] for key in keys])
-        self._check_rows(designs, rows["sample_weight"], len(frame))
+        self._check_rows(designs, weight, len(frame))
         settings = DeepSettings(
-            encoders=self.encoders or {},
+            encoders=encoders,
             training=self.training or Training(),
             orthogonalize=self.orthogonalize,
+            strategy=self.strategy,
+            inference=resolve_inference(self.inference, type(self).__name__),
+            estimand=self.estimand,
+            owner=type(self).__name__,
             random_state=self.random_state,
             callbacks=[Progress(type(self).__name__)] if self.progress else [],
             groups=rows["groups"],
             max_bins=self.max_bins,
+            modality_dropout=self.modality_dropout,
         )
         try:
             with warnings.catch_warnings():
@@ -139,28 +162,51 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
                 f"determined. Take them out of the terms.{beside}"
             ) from error
         self._warn_of_convergence(fitted.exact, designs)
-        self._learn(fitted, frame, X)
+        self._learn(head, fitted, frame, X)
         self.deviances_ = head.deviances(fitted.exact)
         self.target_digest_ = head.digest()
         self.terms_ = formulas.get(None, formulas)
         return head, fitted
 
+    def _formulas(
+        self, formulas: dict[Any, Any], columns: Sequence[str]
+    ) -> dict[Any, Any]:
+        """Complete the formulas that were given."""
+        return formulas
+
+    def _fit_features(
+        self, split: Split, frame: pd.DataFrame, weight: np.ndarray | None
+    ) -> tuple[Features, Split, dict[str, Any]]:
+        """Learn the columns that are computed; give the terms that read them."""
+        device = (self.training or Training()).device
+        given = self.encoders or {}
+        return fit_features(split, frame, given, weight, device)
+
+    def _provided(self) -> tuple[str, ...]:
+        """Name columns that terms may read and the table need not have."""
+        return ()
+
     def _columns(self, frame: pd.DataFrame, split: Iterable[Any]) -> list[str]:
         """Check that the columns are there; give those that may not be missing."""
         known, needed = list(frame.columns), []
         for structured, deep in split:
-            read = [c for t in deep for c in expand(t, known)]
+            read = [c for t in deep for c in sources(t, known)]
             by = [b for t in deep if (b := getattr(t, "by", None)) is not None]
             _input.check_columns(self, frame, [*read, *by])
             needed += [*structured_columns(structured), *by]
+        needed = [c for c in needed if c not in self._provided()]
         if self.missing == "drop":
             _input.check_columns(self, frame, needed)
         return list(dict.fromkeys(needed))
 
-    def _learn(self, fitted: AdditiveFit, frame: pd.DataFrame, X: Any) -> None:
+    def _learn(
+        self, head: Head, fitted: AdditiveFit, frame: pd.DataFrame, X: Any
+    ) -> None:
         predictor = fitted.predictor
         read = [c for p in predictor.parts.values() for c in p.modality.columns]
-        used = {*predictor.columns, *read}
+        used = set(self.features_.origins([*predictor.columns, *read]))
+        if hasattr(self, "missing_"):
+            used -= set(self.missing_.indicators)
         if isinstance(X, pd.DataFrame):
             columns = [c for c in frame.columns if c in used]
             self.n_features_in_ = len(columns)
@@ -174,8 +220,11 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
         self.exact_ = replace(fitted.exact, linear_predictor=none, working_weight=none)
         self.n_rows_ = len(fitted.exact.linear_predictor)
         self.deep_share_ = fitted.shares
+        self.inference_ = fitted.report
         structured = [c for design in predictor.designs for c in design.columns]
-        self.profile_ = column_profile(frame, list(dict.fromkeys(structured)))
+        self.profile_ = column_profile(
+            head.completed(frame), list(dict.fromkeys(structured))
+        )
         result = fitted.training
         self.history_ = pd.DataFrame(result.history if result else [])
         if result is not None and result.interrupted:
@@ -204,14 +253,22 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
 
     def _check_parameters(self) -> None:
         owner = type(self).__name__
-        check_choice(
-            self.orthogonalize,
-            ("global", "none"),
-            parameter="orthogonalize",
-            owner=owner,
+        check_inference(
+            self.strategy, self.inference, self.estimand, self.orthogonalize, owner
         )
-        check_choice(self.missing, ("error", "drop"), parameter="missing", owner=owner)
+        kinds = ("error", "drop", "indicator")
+        check_choice(self.missing, kinds, parameter="missing", owner=owner)
         check_bool(self.progress, parameter="progress", owner=owner)
+        rates = self.modality_dropout
+        for rate in rates.values() if isinstance(rates, Mapping) else (rates,):
+            check_number(
+                rate,
+                parameter="modality_dropout",
+                owner=owner,
+                low=0,
+                high=1,
+                closed="left",
+            )
         if self.training is not None:
             if not isinstance(self.training, Training):
                 raise ParameterError(

@@ -42,12 +42,30 @@ class SemiStructuredClassifier(ClassifierMixin, SemiStructuredEstimator):
         separate the classes; for two classes and terms without smooths.
     encoders : dict of str to Encoder, torch.nn.Module or str, optional
         Encoder of each deep term, by its column.
-    orthogonalize : {"global", "none"}, default="global"
-        Whether structured columns are taken out of the deep terms.
+    orthogonalize : {"global", "batch", "post_hoc", "none"}, default="global"
+        How structured columns are taken out of the deep terms: once, over all rows of
+        fit; in each batch of training too (the paper's cell); after the fit, predictions
+        unchanged; or not.
+    strategy : {"joint", "two_stage", "backfit"}, default="joint"
+        The structured part is fitted before the deep terms and again beside them
+        ("joint"); before them only ("two_stage"); or in turns with them ("backfit").
+    inference : {"conditional", "last_layer", "cross_fit", "bootstrap"}, `CrossFit` or \
+`Bootstrap`, default="conditional"
+        What standard errors know of the deep terms: nothing; their last layer, a ridge
+        block of the same fit; networks that saw other rows; or refits of everything.
+    estimand : {"projection", "adjusted"}, default="projection"
+        A coefficient is the effect of its covariate without adjustment for the deep
+        terms, or at fixed deep features (gaussian, with ``inference="cross_fit"``).
+    modality_dropout : float or dict of str to float, default=0.0
+        Probability in [0, 1) that a deep term is left out of a row in training, for all
+        or by its name; one of a row always stays. For the terms within ``fuse()`` it
+        has an option of its own.
     training : Training, optional
         How deep terms are trained.
-    missing : {"error", "drop"}, default="error"
-        What fit does with rows that lack a structured column or y.
+    missing : {"error", "drop", "indicator"}, default="error"
+        Rows that lack a structured column or y: an error; left out of fit; or filled
+        (numbers by the mean) and marked by a column ``<name>_missing``, factors by a
+        level of their own, in fit and prediction.
     random_state : int, Generator, RandomState or None, default=None
         Source of the split, of initial weights, order and dropout.
     progress : bool, default=False
@@ -88,6 +106,10 @@ class SemiStructuredClassifier(ClassifierMixin, SemiStructuredEstimator):
         firth: bool = False,
         encoders: Mapping[str, Any] | None = None,
         orthogonalize: str = "global",
+        strategy: str = "joint",
+        inference: Any = "conditional",
+        estimand: str = "projection",
+        modality_dropout: float | Mapping[str, float] = 0.0,
         training: Training | None = None,
         missing: str = "error",
         random_state: RandomState = None,
@@ -97,6 +119,10 @@ class SemiStructuredClassifier(ClassifierMixin, SemiStructuredEstimator):
         self.firth = firth
         self.encoders = encoders
         self.orthogonalize = orthogonalize
+        self.strategy = strategy
+        self.inference = inference
+        self.estimand = estimand
+        self.modality_dropout = modality_dropout
         self.training = training
         self.missing = missing
         self.random_state = random_state

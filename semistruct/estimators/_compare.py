@@ -26,7 +26,9 @@ __all__ = ["compare", "contrasts", "pool", "residual_df"]
 def residual_df(model: Any) -> float | None:
     """Give n - edf where a dispersion is estimated, so that tests are t tests."""
     fit = model.exact_
-    return float(fit.n_effective - fit.edf.sum()) if model._has_dispersion() else None
+    if not model._has_dispersion():
+        return None
+    return float(fit.n_effective - fit.edf.sum() - model.inference_.total_edf)
 
 
 def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
@@ -96,10 +98,14 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
     return compare_fits(rows)
 
 
-def _parameters(model: Any) -> int:
-    """Count what is estimated beside the coefficients: dispersion and shapes."""
+def _parameters(model: Any) -> float:
+    """Count what is estimated beside the coefficients: dispersion, shapes, last layers.
+
+    The last layers are counted where ``inference="last_layer"`` fitted them.
+    """
     family = getattr(model, "family_", None)
-    return 0 if family is None else int(family.has_dispersion) + family.n_shapes
+    own = 0 if family is None else int(family.has_dispersion) + family.n_shapes
+    return own + model.inference_.total_edf
 
 
 def pool(models: Sequence[Any], level: float = 0.95) -> pd.DataFrame:

@@ -1,42 +1,81 @@
-"""The Cox model as a head."""
+"""The Cox model as a head, one for each cause of competing risks.
+
+Letters: n rows, C causes (and linear predictors), m times.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
-from semistruct._core.step import StepFunction
 from semistruct._core.surv import Surv
+from semistruct._core.validation import check_bool, check_choice
 from semistruct.design import DesignOperator, StructuredDesign
-from semistruct.exceptions import DataError
+from semistruct.exceptions import ParameterError, TargetError
+from semistruct.inference import RiskRows, cox_covariance, score_residuals
 from semistruct.networks import SemiStructuredNetwork
 from semistruct.objectives import CoxObjective, Objective
-from semistruct.solvers import ExactFit, baseline_hazard, fit_cox
+from semistruct.solvers import ExactFit, RiskSets, combine_fits, fit_cox_on, risk_sets
 
-from ._curves import Curves, Rows, register_curves
-from ._heads import Head
+from ._cox_curves import CoxCurves
+from ._event_split import EventSplit
+from ._fitting import AdditiveFit
+from ._survival_model import SurvivalModel, refuse_without_events
 
-__all__ = ["CoxCurves", "CoxHead"]
+__all__ = ["CoxHead", "CoxModel"]
 
 
 @dataclass(frozen=True)
-class CoxHead(Head):
+class CoxHead(EventSplit):
     """Proportional hazards, with Efron's or Breslow's treatment of ties."""
 
     y: Surv
     ties: str = "efron"
     weight: np.ndarray | None = None
-    names: tuple[Any, ...] = ("eta",)
+    causes: tuple[Any, ...] = ()
+    firth: bool = False
+    covariance: str = "model"
     has_intercept: bool = False
+
+    @property
+    def names(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.causes or ("eta",)
 
     @property
     def n_rows(self) -> int:
         return len(self.y)
+
+    @property
+    def surv(self) -> Surv:
+        return self.y
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """Which of the predictors has the event of a row, from 1 on; 0 if censored."""
+        if not self.causes:
+            return self.y.event.astype(np.int8)
+        return cause_codes(self.y, self.causes)
+
+    @cached_property
+    def sets(self) -> tuple[RiskSets, ...]:
+        """Risk sets of each cause; sorted once for all that reads them."""
+        y = self.y
+        return tuple(
+            risk_sets(
+                y.time,
+                self.codes == k,
+                entry=y.entry,
+                strata=y.strata,
+                sample_weight=self.weight,
+                ties=self.ties,
+            )
+            for k in range(1, len(self.names) + 1)
+        )
 
     def fit_exact(
         self,
@@ -44,26 +83,33 @@ class CoxHead(Head):
         designs: Sequence[StructuredDesign],
         offset: np.ndarray,
     ) -> ExactFit:
-        (design,), (matrix,) = designs, matrices
-        if design.constraints:
-            raise NotImplementedError(
-                f"{design.constraints[0].label}: monotone smooths are not built yet "
-                "for Cox models."
+        fits = []
+        for k, (design, matrix) in enumerate(zip(designs, matrices, strict=True)):
+            if design.constraints:
+                raise NotImplementedError(
+                    f"{design.constraints[0].label}: monotone smooths are not built "
+                    "yet for Cox models."
+                )
+            fit = fit_cox_on(
+                self.sets[k],
+                np.asarray(matrix),
+                penalties=design.penalties,
+                offset=offset[:, k],
+                firth=self.firth,
             )
-        return fit_cox(
-            np.asarray(matrix),
-            self.y.time,
-            self.y.event,
-            entry=self.y.entry,
-            strata=self.y.strata,
-            ties=self.ties,
-            penalties=design.penalties,
-            sample_weight=self.weight,
-            offset=offset[:, 0],
-        )
+            if self.covariance == "robust":
+                fit = replace(fit, cov=self._robust(k, matrix, fit))
+            fits.append(fit)
+        return combine_fits(fits, self.causes) if len(fits) > 1 else fits[0]
+
+    def _robust(self, k: int, matrix: Any, fit: ExactFit) -> np.ndarray:
+        """Give Lin and Wei's sandwich, of ids where there are."""
+        rows = RiskRows(self.sets[k], np.asarray(matrix), fit.linear_predictor)
+        kind = "robust" if self.y.id is None else "cluster"
+        return cox_covariance(kind, rows, fit.cov, self.y.id)
 
     def target(self) -> np.ndarray:
-        return np.column_stack([self.y.time, self.y.event])
+        return np.column_stack([self.y.time, self.codes])
 
     def projection_columns(self) -> np.ndarray:
         if self.y.strata is None:
@@ -71,21 +117,23 @@ class CoxHead(Head):
         codes = np.unique(self.y.strata, return_inverse=True)[1]
         return np.eye(codes.max() + 1)[codes]
 
-    def tensors(self, fit: ExactFit) -> dict[str, torch.Tensor]:
-        y = self.y
-        tensors = {
-            "offset": torch.as_tensor(fit.linear_predictor, dtype=torch.float32),
-            "time": torch.as_tensor(y.time, dtype=torch.float64),
-            "event": torch.as_tensor(y.event),
-        }
-        if y.entry is not None:
-            tensors["entry"] = torch.as_tensor(y.entry, dtype=torch.float64)
-        if y.strata is not None:
-            codes = np.unique(y.strata, return_inverse=True)[1]
-            tensors["strata"] = torch.as_tensor(codes, dtype=torch.int64)
-        if self.weight is not None:
-            tensors["weight"] = torch.as_tensor(self.weight, dtype=torch.float32)
-        return tensors
+    def tensors(
+        self, fit: ExactFit, matrices: Sequence[Any], offset: np.ndarray
+    ) -> dict[str, torch.Tensor]:
+        return survival_tensors(self.y, fit, self.codes, self.weight)
+
+    def take(self, rows: np.ndarray) -> CoxHead:
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, y=self.y[rows], weight=weight)
+
+    def scores(self, matrices: Sequence[Any], fit: ExactFit) -> np.ndarray:
+        columns = []
+        for k, matrix in enumerate(matrices):
+            eta = fit.linear_predictor[:, k]
+            rows = RiskRows(self.sets[k], np.asarray(matrix), eta)
+            columns.append(score_residuals(rows))
+        scores = np.hstack(columns)
+        return scores if self.weight is None else scores * self.weight[:, None]
 
     def objective(self, network: SemiStructuredNetwork, fit: ExactFit) -> Objective:
         return CoxObjective(network, ties=self.ties)
@@ -93,123 +141,92 @@ class CoxHead(Head):
     def held_out_dispersion(self, fit: ExactFit, held_out: np.ndarray) -> ExactFit:
         return fit
 
-    def curves(self, fit: ExactFit) -> CoxCurves:
-        """Give the baseline hazards of a fit."""
-        eta = fit.linear_predictor[:, 0]
-        shift = float(eta.mean())  # exp() of a far predictor would overflow
-        hazards = baseline_hazard(
-            eta - shift,
-            self.y.time,
-            self.y.event,
-            entry=self.y.entry,
-            strata=self.y.strata,
-            sample_weight=self.weight,
-            ties=self.ties,
-        )
-        steps = {
-            label: StepFunction(times, hazard, before=0.0)
-            for label, (times, hazard) in hazards.items()
-        }
-        return CoxCurves([steps], [shift])
 
-    def strata(self) -> np.ndarray | None:
-        return self.y.event
+class CoxModel(SurvivalModel):
+    """Proportional hazards by the partial likelihood."""
 
-    def split(
-        self, fraction: float, seed: int, groups: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        ids = groups
-        if groups is None and self.y.id is not None:
-            ids = pd.factorize(self.y.id)[0]
-        train, held_out = super().split(fraction, seed, ids)
-        parts = (train, held_out) if len(held_out) else (train,)
-        if not all(self.y.event[part].any() for part in parts):
-            raise DataError(
-                f"Early stopping needs events in both parts of the rows, but there are "
-                f"only {int(self.y.event.sum())} in all. Give more rows, or another "
-                "training=Training(validation_fraction=…)."
-            )
-        return train, held_out
-
-
-@register_curves
-class CoxCurves(Curves):
-    """Baseline hazards: Λ(t | x) = Λ₀(t) exp(η), for each cause and stratum.
-
-    ``hazards`` holds for each linear predictor (one for each cause) and each stratum
-    Λ₀ at η = ``shift``; exp() of a far predictor would overflow.
-    """
-
-    kind = "cox"
+    name = "cox"
+    ratio = "hazard ratio"
 
     def __init__(
-        self,
-        hazards: Sequence[Mapping[Any, StepFunction]],
-        shifts: Sequence[float],
-        causes: Sequence[Any] = (),
+        self, ties: str = "efron", firth: bool = False, covariance: str = "model"
     ) -> None:
-        self.hazards = [dict(h) for h in hazards]
-        self.shifts = [float(s) for s in shifts]
-        self.causes = tuple(causes)
-        self.labels = tuple(self.hazards[0])
-        steps = [h.times for parts in self.hazards for h in parts.values()]
-        self.times = np.unique(np.concatenate(steps))
+        self.ties = ties
+        self.firth = firth
+        self.covariance = covariance
 
-    def baseline(self) -> dict[Any, StepFunction]:
-        """Give the cumulative baseline hazard of each stratum, at η = 0."""
-        factor = np.exp(-self.shifts[0])
-        return {
-            label: StepFunction(h.times, h.values * factor, before=0.0)
-            for label, h in self.hazards[0].items()
-        }
+    @property
+    def title(self) -> str:
+        firth = ", Firth's penalty" if self.firth else ""
+        robust = ", robust covariance" if self.covariance == "robust" else ""
+        return f"Cox, {self.ties.capitalize()}'s ties{firth}{robust}"
 
-    def _hazard(
-        self, k: int, eta: np.ndarray, labels: list[Any], times: np.ndarray
-    ) -> np.ndarray:
-        """Give the cumulative hazard of predictor k, (n, m)."""
-        values = np.empty((len(eta), len(times)))
-        for label, hazard in self.hazards[k].items():
-            here = np.array([x == label for x in labels], dtype=bool)
-            values[here] = hazard(times)
-        values *= np.exp(eta[:, k] - self.shifts[k])[:, None]
-        return values
+    def check(self, owner: str) -> None:
+        check_bool(self.firth, parameter="firth", owner=owner)
+        allowed = ("model", "robust")
+        check_choice(self.covariance, allowed, parameter="covariance", owner=owner)
 
-    def cumulative_hazard(self, rows: Rows, times: np.ndarray) -> np.ndarray:
-        eta = rows.eta
-        labels = self._labels_of(rows)
-        parts = [self._hazard(k, eta, labels, times) for k in range(len(self.hazards))]
-        return np.sum(parts, axis=0) if len(parts) > 1 else parts[0]
+    def make_head(
+        self,
+        y: Surv,
+        weight: np.ndarray | None,
+        formulas: list[str | None],
+        owner: str,
+    ) -> CoxHead:
+        refuse_without_events(y, weight, owner)
+        causes = tuple(y.causes) if len(y.causes) > 1 else ()
+        check_formulas(formulas, causes, owner)
+        return CoxHead(y, self.ties, weight, causes, self.firth, self.covariance)
 
-    def risk(self, rows: Rows) -> np.ndarray:
-        eta = rows.eta
-        return eta if self.causes else eta[:, 0]
-
-    def _labels_of(self, rows: Rows) -> list[Any]:
-        if rows.strata is None:
-            return [None] * len(rows.frame)
-        return rows.strata
-
-    def to_state(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "shifts": self.shifts,
-            "causes": [_plain(c) for c in self.causes],
-            "labels": [_plain(label) for label in self.labels],
-            "times": [[h.times for h in p.values()] for p in self.hazards],
-            "values": [[h.values for h in p.values()] for p in self.hazards],
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> CoxCurves:
-        hazards = [
-            {
-                label: StepFunction(t, v, before=0.0)
-                for label, t, v in zip(state["labels"], times, values, strict=True)
-            }
-            for times, values in zip(state["times"], state["values"], strict=True)
-        ]
-        return cls(hazards, state["shifts"], state["causes"])
+    def make_curves(self, head: CoxHead, fitted: AdditiveFit) -> CoxCurves:
+        return CoxCurves.fit(head.sets, fitted.matrices, fitted.exact, head.causes)
 
 
-def _plain(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label
+def cause_codes(y: Surv, causes: Sequence[Any]) -> np.ndarray:
+    """Give 1 … C for the cause of a row's event, 0 where it is censored."""
+    codes = np.zeros(len(y), dtype=np.int16)
+    assert y.cause is not None
+    labels = y.cause.tolist()
+    for k, cause in enumerate(causes, start=1):
+        codes[y.event & np.array([c == cause for c in labels])] = k
+    return codes
+
+
+def check_formulas(
+    formulas: Sequence[str | None], causes: Sequence[Any], owner: str
+) -> None:
+    """Refuse a dict of formulas that is not one for each cause."""
+    named = [name for name in formulas if name is not None]
+    if not named:
+        return
+    if not causes:
+        raise ParameterError(
+            parameter="terms",
+            owner=owner,
+            allowed="one formula, not a dict of formulas",
+            given=named,
+        )
+    if set(named) != set(causes):
+        raise TargetError(
+            f"{owner}: terms has formulas for {named}, but the causes of y are "
+            f"{list(causes)}. Give one formula, or one for each cause."
+        )
+
+
+def survival_tensors(
+    y: Surv, fit: ExactFit, codes: np.ndarray, weight: np.ndarray | None
+) -> dict[str, torch.Tensor]:
+    """Give what objectives with risk sets read of the rows."""
+    tensors = {
+        "offset": torch.as_tensor(fit.linear_predictor, dtype=torch.float32),
+        "time": torch.as_tensor(y.time, dtype=torch.float64),
+        "event": torch.as_tensor(codes),
+    }
+    if y.entry is not None:
+        tensors["entry"] = torch.as_tensor(y.entry, dtype=torch.float64)
+    if y.strata is not None:
+        strata = np.unique(y.strata, return_inverse=True)[1]
+        tensors["strata"] = torch.as_tensor(strata, dtype=torch.int64)
+    if weight is not None:
+        tensors["weight"] = torch.as_tensor(weight, dtype=torch.float32)
+    return tensors

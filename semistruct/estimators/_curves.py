@@ -13,12 +13,27 @@ import pandas as pd
 
 from semistruct._core.step import StepFunction
 from semistruct.exceptions import ParameterError
-from semistruct.inference import CurveBand, restricted_mean, survival_quantile
+from semistruct.inference import (
+    CurveBand,
+    critical_value,
+    incidence_limits,
+    restricted_mean,
+    survival_limits,
+    survival_quantile,
+)
 from semistruct.solvers import ExactFit
 
 from ._additive import AdditivePredictor
+from ._delta import delta_error
 
-__all__ = ["Curves", "Rows", "curves_from_state", "register_curves"]
+__all__ = [
+    "Curves",
+    "Rows",
+    "curves_from_state",
+    "on_times",
+    "plain",
+    "register_curves",
+]
 
 
 class Rows(NamedTuple):
@@ -29,9 +44,25 @@ class Rows(NamedTuple):
     strata: list[Any] | None = None
 
     @property
+    def labels(self) -> list[Any]:
+        """Stratum of each row, None without strata."""
+        return [None] * len(self.frame) if self.strata is None else self.strata
+
+    @property
     def eta(self) -> np.ndarray:
         """Linear predictors (n, K)."""
         return self.predictor.linear_predictor(self.frame)
+
+    def covariance(self, fit: ExactFit) -> np.ndarray:
+        """Covariance (n, K, K) of the linear predictors; deep terms are known."""
+        matrices = self.predictor.matrices(self.frame)
+        size = len(matrices)
+        out = np.empty((len(self.frame), size, size))
+        for a, at in enumerate(fit.slices):
+            for b, bt in enumerate(fit.slices[: a + 1]):
+                part = matrices[a] @ fit.cov[at, bt]
+                out[:, a, b] = out[:, b, a] = np.einsum("ij,ij->i", part, matrices[b])
+        return out
 
 
 class Curves(ABC):
@@ -77,9 +108,53 @@ class Curves(ABC):
             hint="With one cause it is 1 - predict_survival_function(X).",
         )
 
+    def incidence_band(
+        self,
+        rows: Rows,
+        fit: ExactFit,
+        cause: Any,
+        times: np.ndarray,
+        level: float,
+        transform: str,
+    ) -> CurveBand:
+        """Give the cumulative incidence of a cause with pointwise limits."""
+
+        def incidence(predictor: AdditivePredictor) -> np.ndarray:
+            return self.incidence(rows._replace(predictor=predictor), times)[cause]
+
+        estimate = incidence(rows.predictor)
+        error = delta_error(rows.predictor, fit, incidence)
+        z = float(critical_value(level, None, "predict_cumulative_incidence_band"))
+        lower, upper = incidence_limits(estimate, error, z, transform)
+        return _curve_band(rows, times, (estimate, error, lower, upper), 0.0)
+
     def quantile(self, rows: Rows, p: np.ndarray) -> np.ndarray:
         """Give the times by which shares p have had the event, (n, q)."""
         return survival_quantile(self._step(rows), p).to_numpy()
+
+    def quantile_limits(
+        self, rows: Rows, fit: ExactFit, p: np.ndarray, level: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Give the quantiles of the limits of the curve, (n, q) each."""
+        band = self.band(rows, fit, self._fine(), level, "log-log")
+        found = [
+            survival_quantile(curve, p).to_numpy() for curve in (band.lower, band.upper)
+        ]
+        return found[0], found[1]
+
+    def _fine(self) -> np.ndarray:
+        """Give the times at which limits of a quantile are looked for."""
+        return self.times
+
+    def restricted_mean_error(
+        self, rows: Rows, fit: ExactFit, horizon: float
+    ) -> np.ndarray:
+        """Give the standard error of the restricted mean, (n,)."""
+
+        def mean(predictor: AdditivePredictor) -> np.ndarray:
+            return self.restricted_mean(rows._replace(predictor=predictor), horizon)
+
+        return delta_error(rows.predictor, fit, mean)
 
     def restricted_mean(self, rows: Rows, horizon: float) -> np.ndarray:
         """Give ∫ S(t | x) dt from 0 to the horizon, (n,)."""
@@ -101,6 +176,20 @@ class Curves(ABC):
             given=self.kind,
         )
 
+    def _limits(
+        self,
+        rows: Rows,
+        times: np.ndarray,
+        hazard: np.ndarray,
+        error: np.ndarray,
+        level: float,
+        transform: str,
+    ) -> CurveBand:
+        """Make a band of Λ (n, m) and its standard error."""
+        z = float(critical_value(level, None, "predict_survival_band"))
+        lower, upper = survival_limits(hazard, error, z, transform)
+        return _curve_band(rows, times, (np.exp(-hazard), error, lower, upper), 1.0)
+
     def _step(self, rows: Rows) -> StepFunction:
         return StepFunction(
             self.times, self.survival(rows, self.times), 1.0, rows.frame.index
@@ -119,3 +208,22 @@ def register_curves(cls: type[Curves]) -> type[Curves]:
 def curves_from_state(state: dict[str, Any]) -> Curves:
     """Make curves from their state; KeyError for a kind that is not known."""
     return _KINDS[state["kind"]].from_state(state)
+
+
+def _curve_band(
+    rows: Rows, times: np.ndarray, values: tuple[np.ndarray, ...], before: float
+) -> CurveBand:
+    """Make step functions of an estimate, its error and its limits."""
+    firsts = (before, 0.0, before, before)
+    pairs = zip(values, firsts, strict=True)
+    return CurveBand(*(StepFunction(times, v, f, rows.frame.index) for v, f in pairs))
+
+
+def on_times(band: CurveBand, times: np.ndarray) -> CurveBand:
+    """Evaluate step functions with limits at some times."""
+    return CurveBand(*(StepFunction(times, f(times), f.before, f.index) for f in band))
+
+
+def plain(label: Any) -> Any:
+    """Give a label as Python's own type, as states want it."""
+    return label.item() if isinstance(label, np.generic) else label

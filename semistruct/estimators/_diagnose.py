@@ -13,11 +13,17 @@ from semistruct._core.randomness import RandomState, generator, spawn
 from semistruct._core.validation import check_number
 from semistruct.exceptions import DataError
 
+from . import _input
+
 __all__ = ["concurvity", "k_check", "pit_histogram", "quantile_residuals", "worm"]
 
 
 def quantile_residuals(
-    model: Any, X: Any, y: Any, random_state: RandomState = 0
+    model: Any,
+    X: Any,
+    y: Any,
+    random_state: RandomState = 0,
+    var_weights: Any = None,
 ) -> np.ndarray:
     """Give residuals that are standard normal if the model is true.
 
@@ -33,6 +39,9 @@ def quantile_residuals(
         Responses.
     random_state : int, Generator, RandomState or None, default=0
         Source of the draws of discrete families.
+    var_weights : array-like of shape (n,), optional
+        Precision weights of the rows, as in fit: their dispersion is φ/v. Refused where
+        the family has no dispersion.
 
     Returns
     -------
@@ -50,18 +59,24 @@ def quantile_residuals(
     >>> ss.analysis.quantile_residuals(model, X, y).shape
     (133,)
     """
-    below, at = _distribution(model, X, y)
+    below, at = _distribution(model, X, y, var_weights)
     return inference.quantile_residuals(at, below, generator(random_state))
 
 
 def worm(
-    model: Any, X: Any, y: Any, *, level: float = 0.95, random_state: RandomState = 0
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    level: float = 0.95,
+    random_state: RandomState = 0,
+    var_weights: Any = None,
 ) -> inference.WormPlot:
     """Give the data of a worm plot: the detrended normal plot of the residuals.
 
     Parameters
     ----------
-    model, X, y, random_state
+    model, X, y, random_state, var_weights
         As in `quantile_residuals`.
     level : float in (0, 1), default=0.95
         Level of the pointwise band.
@@ -71,15 +86,18 @@ def worm(
     WormPlot
         ``theoretical``, ``deviation``, ``lower``, ``upper``.
     """
-    return inference.worm(quantile_residuals(model, X, y, random_state), level)
+    residuals = quantile_residuals(model, X, y, random_state, var_weights)
+    return inference.worm(residuals, level)
 
 
-def pit_histogram(model: Any, X: Any, y: Any, bins: int = 10) -> inference.PitHistogram:
+def pit_histogram(
+    model: Any, X: Any, y: Any, bins: int = 10, var_weights: Any = None
+) -> inference.PitHistogram:
     """Give the histogram of F(y), flat if the predicted distributions are right.
 
     Parameters
     ----------
-    model, X, y
+    model, X, y, var_weights
         As in `quantile_residuals`.
     bins : int, default=10
         How many.
@@ -89,7 +107,7 @@ def pit_histogram(model: Any, X: Any, y: Any, bins: int = 10) -> inference.PitHi
     PitHistogram
         ``edges``, ``density``.
     """
-    below, at = _distribution(model, X, y)
+    below, at = _distribution(model, X, y, var_weights)
     return inference.pit_histogram(at, below, bins)
 
 
@@ -100,12 +118,13 @@ def k_check(
     *,
     n_permutations: int = 400,
     random_state: RandomState = 0,
+    var_weights: Any = None,
 ) -> pd.DataFrame:
     """Ask of each smooth whether its basis is large enough.
 
     Parameters
     ----------
-    model, X, y, random_state
+    model, X, y, random_state, var_weights
         As in `quantile_residuals`.
     n_permutations : int, default=400
         Permutations of the residuals.
@@ -118,7 +137,7 @@ def k_check(
         if a pattern is left) and ``p-value``. A small p with an edf near k says: try a
         larger ``k=``.
     """
-    residuals = quantile_residuals(model, X, y, random_state)
+    residuals = quantile_residuals(model, X, y, random_state, var_weights)
     frame = model._frame(X)
     (seed,) = spawn(random_state, 1)
     rows, labels = [], []
@@ -184,7 +203,9 @@ def concurvity(model: Any, X: pd.DataFrame, predictor: int = 0) -> pd.DataFrame:
     return inference.concurvity(matrix, spans, part.coef)
 
 
-def _distribution(model: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def _distribution(
+    model: Any, X: Any, y: Any, var_weights: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """Give F(y−) and F(y) of each row."""
     check_is_fitted(model, "predictor_")
     family = getattr(model, "family_", None)
@@ -197,5 +218,5 @@ def _distribution(model: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     eta = model._linear_predictor(X)
     if len(target) != len(eta):
         raise DataError(f"X has {len(eta)} rows, but y has {len(target)}.")
-    phi = model.exact_.dispersion
+    phi = _input.dispersions(model, len(eta), var_weights)
     return family.cdf_left(target, eta, phi), family.cdf(target, eta, phi)

@@ -12,71 +12,52 @@ doi:10.1080/00031305.2022.2164054 (the orthogonalisation cell; here it is global
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from semistruct._core.randomness import RandomState, spawn
+from semistruct._core.randomness import spawn
 from semistruct._core.terms import DeepTerm
-from semistruct._core.validation import suggest
 from semistruct.design import DiscreteDesign, StructuredDesign
-from semistruct.encoders import build_encoder, get_encoder
-from semistruct.engine import Callback, Training, TrainResult, train
-from semistruct.exceptions import ParameterError
-from semistruct.fusion import fit_projection
-from semistruct.networks import SemiStructuredNetwork
+from semistruct.engine import TrainResult
+from semistruct.exceptions import InferenceWarning, ParameterError
 from semistruct.solvers import ExactFit
 
-from ._additive import (
-    AdditivePredictor,
-    DeepPart,
-    Predictor,
-    offsets,
-)
+from ._additive import AdditivePredictor, Predictor, offsets
+from ._adjusted import check_adjustable, fit_adjusted
+from ._bootstrap import bootstrap
+from ._cross_fit import cross_fit_projection, units_of
+from ._deep_stage import DeepSettings, DeepStage, build_network
 from ._heads import Head
-from ._modalities import (
-    expand,
-    fit_modality,
-    key_of,
-    make_source,
-    subset,
-)
+from ._inference import Bootstrap, CrossFit, InferenceReport
+from ._shares import deep_share, left_by_deep
+from ._strategies import Structured, run
 
-__all__ = ["AdditiveFit", "build_network", "fit_additive"]
+__all__ = ["AdditiveFit", "DeepSettings", "build_network", "fit_additive"]
 
 
 @dataclass(frozen=True)
 class AdditiveFit:
     """What a fit gives: the predictor, the exact fits before and after, the training.
 
+    ``matrices`` are the designs evaluated on the rows of fit, as the head takes them.
     ``held_out`` are the rows that early stopping looked at; empty without deep terms.
-    ``shares`` is Cov(d, η) / Var(η) over the rows of fit, (T,) for each deep term.
+    ``shares`` is Cov(d, η) / Var(η) over the rows of fit, (T,) for each deep term;
+    ``report`` says what the standard errors rest on.
     """
 
     predictor: AdditivePredictor
     structured_only: ExactFit
     exact: ExactFit
+    matrices: Sequence[Any]
     training: TrainResult | None
     held_out: np.ndarray
     shares: dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class DeepSettings:
-    """How deep terms are fitted; see the parameters of the estimators."""
-
-    encoders: Mapping[str, Any]
-    training: Training
-    orthogonalize: str
-    random_state: RandomState
-    callbacks: Sequence[Callback]
-    groups: np.ndarray | None
-    max_bins: int | None = None
+    report: InferenceReport = field(default_factory=InferenceReport)
 
 
 def fit_additive(
@@ -102,135 +83,101 @@ def fit_additive(
     settings : DeepSettings
         How the deep terms are fitted.
     """
+    kind = getattr(settings.inference, "kind", settings.inference)
+    if not deep and kind != "conditional":
+        raise ParameterError(
+            parameter="inference",
+            owner=settings.owner,
+            allowed="'conditional' where no term is deep: the fit is exact",
+            given=kind,
+        )
     offset = offsets(designs, frame)
     if not deep and settings.max_bins is not None:
-        discrete = DiscreteDesign.from_designs(designs, frame, settings.max_bins)
-        warm = head.fit_exact(discrete, designs, offset)
+        matrices: Any = DiscreteDesign.from_designs(designs, frame, settings.max_bins)
     else:
         matrices = head.evaluate(designs, frame)
-        warm = head.fit_exact(matrices, designs, offset)
+    warm = head.fit_exact(matrices, designs, offset)
     if not deep:
         predictor = AdditivePredictor(
             _predictors(head, designs, warm), {}, None, provided=head.provided
         )
-        return AdditiveFit(predictor, warm, warm, None, np.empty(0, dtype=np.int64), {})
+        nobody = np.empty(0, dtype=np.int64)
+        return AdditiveFit(predictor, warm, warm, matrices, None, nobody, {})
 
-    terms = [term for term, _ in deep]
-    targets = {key_of(term): at for term, at in deep}
-    _check_encoders(settings.encoders, terms)
-    modalities = {
-        key_of(term): fit_modality(term, expand(term, list(frame.columns)), frame)
-        for term in terms
-    }
-    init_seed, split_seed, order_seed = spawn(settings.random_state, 3)
-    network = build_network(
-        {key_of(t): _encoder_of(settings.encoders, t) for t in terms},
-        {key: modality.input_shape for key, modality in modalities.items()},
-        head.n_predictors,
-        targets=targets,
-        scale=head.units(warm).tolist(),
-        seed=init_seed,
-    )
-    by = {key_of(t): b for t in terms if (b := getattr(t, "by", None)) is not None}
-    extra = head.tensors(warm)
-    source = make_source(modalities, by, frame, extra, settings.training.num_workers)
-    rows, held_out = head.split(
-        settings.training.validation_fraction, split_seed, settings.groups
-    )
-    result = train(
-        head.objective(network, warm),
-        subset(source, rows),
-        subset(source, held_out) if len(held_out) else None,
-        training=settings.training,
-        seed=order_seed,
-        callbacks=settings.callbacks,
-    )
-
-    bare = {
-        key_of(term): DeepPart(
-            term,
-            modalities[key_of(term)],
-            copy.deepcopy(_encoder_of(settings.encoders, term)),
-            targets[key_of(term)],
-            _last_layer(network, key_of(term)),
-        )
-        for term in terms
-    }
-    device = settings.training.device
-    unprojected = AdditivePredictor(
-        _predictors(head, designs, warm), bare, network, device, head.provided
-    )
-    latents = unprojected.latents(frame, num_workers=settings.training.num_workers)
+    if settings.estimand == "adjusted":
+        check_adjustable(head, settings.owner)
+    stage = DeepStage.fit(deep, frame, settings, head.provided)
     columns = head.projected(designs, matrices, frame)
-    parts, contributions, total = {}, {}, offset.copy()
-    for name, part in bare.items():
-        u, present = latents[name]
-        if settings.orthogonalize == "global":
-            part = _project(part, u, present, columns, head, warm)
-        parts[name] = part
-        contributions[part.term.label] = part.contribution(u, present, columns)
-        total[:, part.targets] += contributions[part.term.label]
-    exact = head.fit_exact(matrices, designs, total)
-    exact = head.held_out_dispersion(exact, held_out)
-    predictor = AdditivePredictor(
-        _predictors(head, designs, exact), parts, network, device, head.provided
+    structured = Structured(head, designs, matrices, offset, columns, warm)
+    report = InferenceReport(
+        settings.strategy,
+        kind,
+        settings.estimand,
+        clustered=kind != "conditional" and units_of(head, settings.groups) is not None,
+    )
+    option = settings.inference
+    if settings.estimand == "adjusted":
+        (seed,) = spawn(settings.random_state, 1)
+        found: Any = fit_adjusted(structured, stage, option, seed)
+        contributions = found.contributions
+        report = replace(report, residual_share=found.share)
+        report = _refitted(report, found.exact, found.spread, found.n_networks)
+    else:
+        with warnings.catch_warnings():
+            if isinstance(option, CrossFit):  # the dispersion is replaced
+                warnings.simplefilter("ignore", InferenceWarning)
+            found = run(structured, stage, settings.random_state)
+        contributions = found.contributions
+        share = left_by_deep(designs, matrices, found.latents, warm)
+        report = replace(report, residual_share=share, deep_edf=found.deep_edf)
+        if isinstance(option, CrossFit):
+            seed = _seed_after(settings.random_state)
+            crossed = cross_fit_projection(structured, stage, option, seed)
+            found = replace(found, exact=crossed.exact)
+            contributions = crossed.contributions
+            report = _refitted(
+                report, crossed.exact, crossed.spread, crossed.n_networks
+            )
+        elif isinstance(option, Bootstrap):
+            seed = _seed_after(settings.random_state)
+            drawn = bootstrap(structured, stage, option, seed)
+            exact = replace(found.exact, cov=drawn.cov, cov_frequentist=drawn.cov)
+            found = replace(found, exact=exact)
+            report = replace(report, n_refits=drawn.n_refits)
+    predictor = stage.predictor(
+        _predictors(head, designs, found.exact), found.parts, found.network
     )
     shares = {
-        part.term.label: _share(
-            contributions[part.term.label], exact.linear_predictor[:, part.targets]
+        part.term.label: deep_share(
+            contributions[part.term.label],
+            found.exact.linear_predictor[:, part.targets],
         )
-        for part in parts.values()
+        for part in found.parts.values()
     }
-    return AdditiveFit(predictor, warm, exact, result, held_out, shares)
-
-
-def build_network(
-    encoders: Mapping[str, Any],
-    shapes: Mapping[str, tuple[int, ...]],
-    n_predictors: int,
-    *,
-    targets: Mapping[str, tuple[int, ...]],
-    scale: Sequence[float],
-    seed: int = 0,
-) -> SemiStructuredNetwork:
-    """Build the untrained network; torch's global random state is left alone."""
-    built, dims = {}, {}
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # and no GPU's
-        for key, spec in encoders.items():
-            built[key], dims[key] = build_encoder(spec, shapes[key])
-        return SemiStructuredNetwork(
-            built, dims, n_predictors, targets=targets, scale=scale
-        )
-
-
-def _encoder_of(encoders: Mapping[str, Any], term: DeepTerm) -> Any:
-    """Find the encoder of a term: given under its name or label, or the default."""
-    key = term.label if term.label in encoders else term.name
-    return get_encoder(encoders.get(key, getattr(term, "encoder", None)), term)
-
-
-def _check_encoders(encoders: Mapping[str, Any], deep: Sequence[DeepTerm]) -> None:
-    known = [key for term in deep for key in (term.name, term.label)]
-    for key in encoders:
-        if key not in known:
-            raise ParameterError(
-                parameter="encoders",
-                owner="the estimator",
-                allowed=f"a dict with keys among {sorted(set(known))}",
-                given=key,
-                hint=suggest(str(key), known),
-            )
-
-
-def _share(d: np.ndarray, eta: np.ndarray) -> np.ndarray:
-    """Give Cov(d, η) / Var(η) for each predictor; 0 where η is constant."""
-    eta = eta - eta.mean(axis=0)
-    variance = (eta**2).mean(axis=0)
-    covariance = ((d - d.mean(axis=0)) * eta).mean(axis=0)
-    return np.divide(
-        covariance, variance, out=np.zeros_like(variance), where=variance > 0
+    return AdditiveFit(
+        predictor,
+        warm,
+        found.exact,
+        matrices,
+        found.training,
+        found.held_out,
+        shares,
+        report,
     )
+
+
+def _refitted(
+    report: InferenceReport, exact: ExactFit, spread: np.ndarray, n_networks: int
+) -> InferenceReport:
+    """Say how many networks there were and how far the splits moved coefficients."""
+    error = np.sqrt(np.diag(exact.cov).clip(min=0.0))
+    ratio = np.divide(spread, error, out=np.zeros_like(spread), where=error > 0)
+    return replace(report, spread=float(ratio.max(initial=0.0)), n_refits=n_networks)
+
+
+def _seed_after(random_state: Any) -> int:
+    """Give a seed of the refits that is none of the fit's own."""
+    return spawn(random_state, 4)[3]
 
 
 def _predictors(
@@ -239,37 +186,3 @@ def _predictors(
     """Put the coefficients to their designs."""
     triples = zip(head.names, designs, fit.slices, strict=True)
     return [Predictor(name, design, fit.coef[at]) for name, design, at in triples]
-
-
-def _last_layer(network: SemiStructuredNetwork, key: str) -> np.ndarray:
-    """Give the last layer with its bias, (q + 1, T), in units of the predictors."""
-    layer = network.head(key)
-    weight = layer.weight.detach().double().cpu().numpy()  # type: ignore[operator]
-    bias = layer.bias.detach().double().cpu().numpy()  # type: ignore[operator]
-    units = network.scale.double().cpu().numpy()[list(network.targets[key])]
-    return np.ascontiguousarray(np.vstack([weight.T, bias]) * units)
-
-
-def _project(
-    part: DeepPart,
-    latents: np.ndarray,
-    present: np.ndarray,
-    columns: Sequence[np.ndarray],
-    head: Head,
-    warm: ExactFit,
-) -> DeepPart:
-    """Take the structured columns out of a deep term, in the metric of each η_k."""
-    extra = head.projection_columns()
-    slopes, shifts = [], []
-    for k in part.targets:
-        basis = np.hstack([columns[k], extra])
-        p = columns[k].shape[1]
-        # observed weights may be negative (student_t, zero-inflated): not a metric
-        weight = warm.working_weight[:, k].clip(min=0.0)
-        a = fit_projection(basis, latents, weight, present.astype(bool))
-        slopes.append(a[:p])
-        # dummies of strata: a constant per stratum does not touch a partial likelihood
-        share = (weight * present) @ extra
-        total = share.sum()
-        shifts.append(share @ a[p:] / total if total > 0 else np.zeros(a.shape[1]))
-    return replace(part, projections=tuple(slopes), shifts=tuple(shifts))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from semistruct._core.terms import DeepTerm
-from semistruct._core.validation import check_number
+from semistruct._core.validation import check_bool, check_number
 from semistruct.exceptions import ParameterError
 from semistruct.families import Family
 
 from . import _input
-from ._heads import Head
+from ._heads import GlmHead
 from ._regressor import SemiStructuredRegressor
 from ._state import register
 
@@ -34,8 +35,14 @@ class GAM(SemiStructuredRegressor):
         Distribution of ``y``, see `semistruct.families`.
     method : {"REML", "ML", "GCV"}, default="REML"
         How smoothing parameters are estimated.
-    missing : {"error", "drop"}, default="error"
-        What fit does with rows that lack a column or y.
+    firth : bool, default=False
+        Whether to add Jeffreys' prior to the likelihood: estimates stay finite under
+        separation. For bernoulli, binomial (logit link) and poisson (log link) models
+        without smooths.
+    missing : {"error", "drop", "indicator"}, default="error"
+        Rows that lack a structured column or y: an error; left out of fit; or filled
+        (numbers by the mean) and marked by a column ``<name>_missing``, factors by a
+        level of their own, in fit and prediction.
     max_bins : int, optional
         Round each covariate to about so many values and work with cross-products of
         cells, for many rows: no n × p matrix is made. None is exact; 1000 is much finer
@@ -70,14 +77,17 @@ class GAM(SemiStructuredRegressor):
         *,
         family: str | Family = "gaussian",
         method: str = "REML",
+        firth: bool = False,
         missing: str = "error",
         max_bins: int | None = None,
     ) -> None:
         super().__init__(terms, family=family, method=method, missing=missing)
+        self.firth = firth
         self.max_bins = max_bins
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        check_bool(self.firth, parameter="firth", owner="GAM")
         check_number(
             self.max_bins,
             parameter="max_bins",
@@ -93,7 +103,7 @@ class GAM(SemiStructuredRegressor):
         weight: np.ndarray | None,
         var_weight: np.ndarray | None,
         formulas: list[str | None],
-    ) -> Head:
+    ) -> GlmHead:
         for terms in _input.as_formulas(self.terms).values():
             for term in terms:
                 if isinstance(term, DeepTerm):
@@ -104,4 +114,5 @@ class GAM(SemiStructuredRegressor):
                         given=term.label,
                         hint="SemiStructuredRegressor takes deep terms.",
                     )
-        return super()._make_head(y, weight, var_weight, formulas)
+        head = super()._make_head(y, weight, var_weight, formulas)
+        return replace(head, firth=self.firth)

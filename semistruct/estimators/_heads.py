@@ -10,7 +10,7 @@ import hashlib
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ import torch
 
 from semistruct._core.terms import StructuredTerm
 from semistruct.design import DesignOperator, StructuredDesign
-from semistruct.exceptions import DataError, InferenceWarning
+from semistruct.exceptions import DataError, InferenceWarning, ParameterError
 from semistruct.families import Family
+from semistruct.inference import score_rows
 from semistruct.networks import SemiStructuredNetwork
 from semistruct.objectives import LikelihoodObjective, Objective
 from semistruct.solvers import ExactFit, fit_glm
@@ -41,16 +42,24 @@ class Head(ABC):
         """Columns that terms may read and the table lacks, with a value of each."""
         return {}
 
+    def completed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Give the table with typical values of the columns that are provided."""
+        return frame
+
     @property
     def n_predictors(self) -> int:
         """Number K of linear predictors."""
         return len(self.names)
 
     def fit_design(
-        self, terms: Sequence[StructuredTerm], frame: pd.DataFrame
+        self,
+        terms: Sequence[StructuredTerm],
+        frame: pd.DataFrame,
+        weight: np.ndarray | None,
     ) -> StructuredDesign:
         """Learn levels, knots and constraints of a predictor from the rows of fit."""
-        return StructuredDesign.fit(terms, frame, intercept=self.has_intercept)
+        intercept = self.has_intercept
+        return StructuredDesign.fit(terms, frame, intercept=intercept, weight=weight)
 
     def evaluate(
         self, designs: Sequence[StructuredDesign], frame: pd.DataFrame
@@ -89,8 +98,13 @@ class Head(ABC):
         return np.ones(self.n_predictors)
 
     @abstractmethod
-    def tensors(self, fit: ExactFit) -> dict[str, torch.Tensor]:
-        """Target, offset (n, K) and weights of the rows, around ``fit``."""
+    def tensors(
+        self, fit: ExactFit, matrices: Sequence[Any], offset: np.ndarray
+    ) -> dict[str, torch.Tensor]:
+        """Target, offset and weights of the rows, around ``fit``.
+
+        ``matrices`` and ``offset`` are those that it was fitted to.
+        """
 
     @abstractmethod
     def objective(self, network: SemiStructuredNetwork, fit: ExactFit) -> Objective:
@@ -99,6 +113,24 @@ class Head(ABC):
     @abstractmethod
     def held_out_dispersion(self, fit: ExactFit, held_out: np.ndarray) -> ExactFit:
         """Replace the dispersion by that of rows which trained no network."""
+
+    def take(self, rows: np.ndarray) -> Head:
+        """Give the head of some rows, which may be there more than once."""
+        raise self._not_by_rows()
+
+    def scores(self, matrices: Sequence[Any], fit: ExactFit) -> np.ndarray:
+        """Give what each row adds to the score of the coefficients, (n, p)."""
+        raise self._not_by_rows()
+
+    def _not_by_rows(self) -> ParameterError:
+        return ParameterError(
+            parameter="inference",
+            owner=type(self).__name__.removesuffix("Head") or "the head",
+            allowed="'conditional' for this head",
+            given="one that fits some of the rows",
+            hint="Cross-fitting is built for regression, classification and Cox; the "
+            "bootstrap for accelerated failure times too.",
+        )
 
     def deviances(self, fit: ExactFit) -> tuple[float, float] | None:
         """Give the deviance of a fit and that of the null model, where there are."""
@@ -224,7 +256,9 @@ class GlmHead(Head):
                 units[k] = float(np.sqrt(fit.dispersion / rows[k])) or 1.0
         return units
 
-    def tensors(self, fit: ExactFit) -> dict[str, torch.Tensor]:
+    def tensors(
+        self, fit: ExactFit, matrices: Sequence[Any], offset: np.ndarray
+    ) -> dict[str, torch.Tensor]:
         # float64: y may be far from 0 in units of its spread
         tensors = {
             "y": torch.as_tensor(self.y, dtype=torch.float64),
@@ -250,7 +284,7 @@ class GlmHead(Head):
                 "validation_fraction=0: the dispersion comes from rows that trained "
                 "the deep terms, so it and the standard errors are too small.",
                 InferenceWarning,
-                stacklevel=5,
+                stacklevel=8,
             )
             return fit
         weight = np.ones(self.n_rows) if self.weight is None else self.weight
@@ -272,6 +306,27 @@ class GlmHead(Head):
             cov=fit.cov * ratio,
             cov_frequentist=fit.cov_frequentist * ratio,
         )
+
+    def take(self, rows: np.ndarray) -> Head:
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept = ("y", "weight", "var_weight", "given")
+        return replace(
+            self,
+            **{k: v[rows] for k, v in own.items() if k in kept and v is not None},
+        )
+
+    def scores(self, matrices: Sequence[Any], fit: ExactFit) -> np.ndarray:
+        family = self.family.with_shapes(fit.shapes) if self.family.n_shapes else None
+        _, slope, _ = (family or self.family).derivatives(
+            torch.as_tensor(self.y),
+            torch.as_tensor(fit.linear_predictor),
+            fit.dispersion,
+        )
+        slopes = slope.numpy()
+        for factor in (self.weight, self.var_weight):
+            if factor is not None:
+                slopes = slopes * factor[:, None]
+        return score_rows(matrices, slopes)
 
     def deviances(self, fit: ExactFit) -> tuple[float, float]:
         """Give the deviance of a fit and that of intercepts alone."""

@@ -12,11 +12,8 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from semistruct._core.terms import (
     DeepTerm,
-    Image,
     Linear,
-    Omics,
     StructuredTerm,
-    Tabular,
     Term,
 )
 from semistruct._core.validation import suggest
@@ -35,9 +32,11 @@ __all__ = [
     "as_terms",
     "check_columns",
     "check_groups",
+    "check_precision",
     "check_target_given",
     "check_weight",
     "deep_targets",
+    "dispersions",
     "drop_missing",
     "split_terms",
 ]
@@ -93,12 +92,6 @@ def split_terms(
 ) -> tuple[tuple[StructuredTerm, ...], tuple[DeepTerm, ...]]:
     """Divide terms into structured and deep ones; a name may stand only once."""
     deep = tuple(t for t in terms if isinstance(t, DeepTerm))
-    for term in deep:
-        if not isinstance(term, Image | Omics | Tabular):
-            raise NotImplementedError(
-                f"{term.label}: the term {type(term).__name__.lower()}() is in the "
-                "language of terms but is not built yet."
-            )
     return tuple(t for t in terms if isinstance(t, StructuredTerm)), deep
 
 
@@ -223,6 +216,34 @@ def check_weight(
     if not array.any():
         raise DataError(f"{name}: {parameter} is zero in every row.")
     return array
+
+
+def check_precision(estimator: Any, weight: Any, n: int) -> np.ndarray:
+    """Give precision weights as float64 (n,); finite and greater than 0."""
+    array = check_weight(estimator, weight, n, "var_weights")
+    if array is None or not array.all():
+        row = 0 if array is None else int(np.argmin(array))
+        raise DataError(
+            f"{type(estimator).__name__}: var_weights must be greater than 0; row "
+            f"{row} is not. Leave such rows out."
+        )
+    return array
+
+
+def dispersions(model: Any, n: int, var_weights: Any) -> float | np.ndarray:
+    """Give the dispersion φ of n responses, φ/v (n,) with precision weights v."""
+    phi = float(model.exact_.dispersion)
+    if var_weights is None:
+        return phi
+    if not model.family_.has_dispersion:
+        raise ParameterError(
+            parameter="var_weights",
+            owner=type(model).__name__,
+            allowed=f"None here: {model.family_.name} has no dispersion to divide",
+            given=type(var_weights).__name__,
+            hint="In fit they multiply the log-likelihood of such a family.",
+        )
+    return phi / check_precision(model, var_weights, n)
 
 
 def check_groups(groups: Any, n: int) -> np.ndarray | None:

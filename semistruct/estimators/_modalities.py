@@ -1,14 +1,9 @@
-"""Modalities: how the column or columns of a deep term become tensors.
-
-What is learned of a modality (size, normalisation, columns) is fixed at fit and is
-applied to any rows at all; a null cell becomes a mask, never a zero.
-"""
+"""Modalities: the columns of deep terms, from a table to batches."""
 
 from __future__ import annotations
 
 import fnmatch
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +11,43 @@ import pandas as pd
 import torch
 from torch.utils.data import Dataset, Subset
 
-from semistruct._core.terms import DeepTerm, Image, Omics, Tabular
+from semistruct._core.terms import (
+    PCA,
+    DeepTerm,
+    Fuse,
+    Image,
+    Omics,
+    Pretrained,
+    Tabular,
+    Text,
+)
 from semistruct._core.validation import suggest
-from semistruct.data import ImageColumn, ImageRows
-from semistruct.engine import DatasetSource, TensorSource
-from semistruct.exceptions import ColumnError, DataError
+from semistruct.data import (
+    ImageBagColumn,
+    ImageColumn,
+    TableColumns,
+    TextColumn,
+    holds_bags,
+)
+from semistruct.encoders import HuggingFace
+from semistruct.engine import DatasetSource, MaskUnreadable, TensorSource
+from semistruct.exceptions import ColumnError, DataError, FormulaError
+
+from ._early_names import early_columns
+from ._readers import (
+    BagModality,
+    FusedModality,
+    ImageModality,
+    Modality,
+    NumericModality,
+    TextModality,
+    modality_from_state,
+)
 
 __all__ = [
     "Modality",
+    "NumericModality",
+    "child_keys",
     "expand",
     "fit_modality",
     "key_of",
@@ -43,118 +67,20 @@ def key_of(term: DeepTerm) -> str:
     return term.label if term.name in _RESERVED else term.name
 
 
-class Modality(ABC):
-    """A fitted reader of the columns of one deep term; abstract."""
-
-    input_shape: tuple[int, ...]
-    columns: tuple[str, ...]
-
-    @abstractmethod
-    def read(self, frame: pd.DataFrame) -> tuple[torch.Tensor, np.ndarray]:
-        """Give the rows as float32 (n, *input_shape) and where they are present."""
-
-    @abstractmethod
-    def lazy(self, frame: pd.DataFrame) -> Dataset | None:
-        """Give a dataset of (tensor, present) where rows are read when needed."""
-
-    @abstractmethod
-    def to_state(self) -> dict[str, Any]:
-        """Give what was learned as a state."""
-
-
-class ImageModality(Modality):
-    """One column of images."""
-
-    def __init__(self, name: str, column: ImageColumn) -> None:
-        self.name, self.column = name, column
-        self.columns = (name,)
-        self.input_shape = (column.channels, *column.size)
-
-    def read(self, frame: pd.DataFrame) -> tuple[torch.Tensor, np.ndarray]:
-        block, present = self.column.read(frame[self.name])
-        return torch.as_tensor(block), np.asarray(present)
-
-    def lazy(self, frame: pd.DataFrame) -> Dataset | None:
-        if self.column.in_memory(frame[self.name]):
-            return None
-        return ImageRows(self.column, frame[self.name])
-
-    def to_state(self) -> dict[str, Any]:
-        return {"kind": "image", "name": self.name, "column": self.column.to_state()}
-
-
-class NumericModality(Modality):
-    """Numeric columns, centred and scaled as the rows of fit were.
-
-    A row whose cells are all missing is masked; a row that lacks only some is an error,
-    since nothing here imputes.
-    """
-
-    def __init__(self, names: Sequence[str], mean: np.ndarray, sd: np.ndarray) -> None:
-        self.names, self.mean, self.sd = list(names), mean, sd
-        self.columns = tuple(names)
-        self.input_shape = (len(self.names),)
-
-    @classmethod
-    def fit(cls, names: Sequence[str], frame: pd.DataFrame, label: str) -> Any:
-        values, present = _numeric_block(names, frame, label)
-        if not present.any():
-            raise DataError(f"{label}: every row of its columns is missing.")
-        mean, sd = values[present].mean(axis=0), values[present].std(axis=0)
-        return cls(names, mean, np.where(sd > 0, sd, 1.0))
-
-    def read(self, frame: pd.DataFrame) -> tuple[torch.Tensor, np.ndarray]:
-        label = f"columns {self.names[0]!r}…{self.names[-1]!r}"
-        values, present = _numeric_block(self.names, frame, label)
-        scaled = (np.where(present[:, None], values, self.mean) - self.mean) / self.sd
-        return torch.as_tensor(scaled.astype(np.float32)), present
-
-    def lazy(self, frame: pd.DataFrame) -> Dataset | None:
-        return None
-
-    def to_state(self) -> dict[str, Any]:
-        numbers = {"mean": self.mean, "sd": self.sd}
-        return {"kind": "numeric", "names": self.names, **numbers}
-
-
-def _numeric_block(
-    names: Sequence[str], frame: pd.DataFrame, label: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give float64 (n, p), NaN where missing, and which rows are whole."""
-    table = frame[list(names)]
-    for name in names:
-        if not pd.api.types.is_numeric_dtype(table[name].dtype):
-            raise DataError(
-                f"The column {name!r} of {label} must be numeric; its dtype is "
-                f"{table[name].dtype}. Encode it first, or give it to C() instead."
-            )
-    values = table.to_numpy(dtype=np.float64, na_value=np.nan)
-    infinite = np.argwhere(np.isinf(values))
-    if len(infinite):
-        i, j = infinite[0]
-        raise DataError(
-            f"The column {names[j]!r} of {label} is infinite in row {frame.index[i]!r}."
-        )
-    missing = np.isnan(values)
-    present = ~missing.all(axis=1)
-    partly = np.flatnonzero(missing.any(axis=1) & present)
-    if partly.size:
-        i = int(partly[0])
-        column = names[int(np.flatnonzero(missing[i])[0])]
-        raise DataError(
-            f"{label}: row {frame.index[i]!r} lacks the column {column!r} but has "
-            f"others ({partly.size} such rows). Impute them, or blank the whole row so "
-            "that the modality counts as missing."
-        )
-    return values, present
-
-
 def expand(term: DeepTerm, known: Sequence[str]) -> tuple[str, ...]:
     """Give the columns of a deep term, its patterns replaced by what they match."""
+    if isinstance(term, PCA | Pretrained):
+        return early_columns(term, known)
+    if isinstance(term, Fuse):
+        inner = [c for child in term.terms for c in expand(child, known)]
+        return tuple(dict.fromkeys(inner))
     if not isinstance(term, Omics | Tabular):
         return tuple(c for c in term.columns if c != getattr(term, "by", None))
     names: dict[str, None] = {}
     for pattern in term.names:
+        if isinstance(pattern, DeepTerm):
+            names.update(dict.fromkeys(early_columns(pattern, known)))
+            continue
         if pattern in known:
             names[pattern] = None
             continue
@@ -168,21 +94,90 @@ def expand(term: DeepTerm, known: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def fit_modality(term: DeepTerm, names: Sequence[str], frame: pd.DataFrame) -> Modality:
-    """Learn how to read a deep term from the rows of fit."""
+def child_keys(term: Fuse) -> dict[str, DeepTerm]:
+    """Give the keys in a batch of the terms that are fused, in their order."""
+    key = key_of(term)
+    keys = {f"{key}/{child.name}": child for child in term.terms}
+    if len(keys) < len(term.terms):
+        raise FormulaError(f"{term.label}: two of its terms read the same column.")
+    for child in term.terms:
+        if isinstance(child, Fuse) or getattr(child, "by", None) is not None:
+            raise FormulaError(
+                f"{term.label}: {child.label} cannot stand in it; fuse plain terms, "
+                "and give by= to fuse() itself."
+            )
+    return keys
+
+
+def fit_modality(
+    term: DeepTerm,
+    names: Sequence[str],
+    frame: pd.DataFrame,
+    encoder: Any = None,
+    on_unreadable: str = "raise",
+) -> Modality:
+    """Learn how to read a deep term from the rows of fit.
+
+    ``encoder`` is what reads it: a bag of images is read for one that takes bags, texts
+    by the tokenizer that an encoder brings along. For a fused term it is a dict by the
+    keys of `child_keys`.
+    """
+    if isinstance(term, Fuse):
+        given = encoder or {}
+        return FusedModality(
+            {
+                key: fit_modality(
+                    child,
+                    expand(child, list(frame.columns)),
+                    frame,
+                    given.get(key),
+                    on_unreadable,
+                )
+                for key, child in child_keys(term).items()
+            }
+        )
     if isinstance(term, Image):
-        size = term.size
-        column = ImageColumn.fit(frame[term.column], size=size, owner=term.label)
+        series = frame[term.column]
+        if getattr(encoder, "bags", False) or holds_bags(series):
+            bags = ImageBagColumn.fit(
+                series, size=term.size, max_tiles=term.max_tiles, owner=term.label
+            )
+            return BagModality(term.column, bags)
+        column = ImageColumn.fit(
+            series, size=term.size, owner=term.label, on_unreadable=on_unreadable
+        )
         return ImageModality(term.column, column)
-    # other kinds of deep terms are refused where terms are read
-    return NumericModality.fit(names, frame, term.label)
+    if isinstance(term, Text):
+        own = encoder.load_tokenizer() if isinstance(encoder, HuggingFace) else None
+        texts = TextColumn.fit(
+            frame[term.column],
+            owner=term.label,
+            vocabulary=8000 if term.vocabulary is None else term.vocabulary,
+            max_length=term.max_length,
+            tokenizer=own,
+        )
+        return TextModality(term.column, texts)
+    table = TableColumns.fit(
+        names, frame, owner=term.label, categories=isinstance(term, Tabular)
+    )
+    return NumericModality(table)
 
 
-def modality_from_state(state: dict[str, Any]) -> Modality:
-    """Rebuild a modality from its state."""
-    if state["kind"] == "image":
-        return ImageModality(state["name"], ImageColumn.from_state(state["column"]))
-    return NumericModality(state["names"], state["mean"], state["sd"])
+def _multiplier(name: str, column: str, frame: pd.DataFrame) -> torch.Tensor:
+    """Read the column of ``by=``, which may not be missing."""
+    series = frame[column]
+    if not pd.api.types.is_numeric_dtype(series.dtype):
+        raise DataError(
+            f"The column {column!r} of by= of {name} must be numeric; its dtype is "
+            f"{series.dtype}. Encode it first."
+        )
+    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        row = frame.index[int(bad[0])]
+        what = "missing" if np.isnan(values[bad[0]]) else "infinite"
+        raise DataError(f"The column {column!r} is {what} in row {row!r}.")
+    return torch.as_tensor(values, dtype=torch.float32)
 
 
 class _Rows(Dataset):
@@ -197,20 +192,36 @@ class _Rows(Dataset):
     def __len__(self) -> int:
         return self.n
 
-    def __getitem__(self, row: int) -> dict[str, torch.Tensor]:
-        out = {name: tensor[row] for name, tensor in self.tensors.items()}
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        out: dict[str, Any] = {name: t[row] for name, t in self.tensors.items()}
         for name, dataset in self.lazy.items():
-            out[name], present = dataset[row]
+            out[name], present, *report = dataset[row]
             out[f"{name}:mask"] = torch.as_tensor(present)
+            if report:
+                out[f"{name}:unreadable"] = report[0]
         return out
+
+    def digest(self) -> str:
+        """Name what is in memory, so that a checkpoint knows its data."""
+        return TensorSource(self.tensors).digest()
+
+
+class _Part(Subset):
+    """Some rows, which a checkpoint can tell from others."""
+
+    def digest(self) -> str:
+        rows = torch.as_tensor(self.indices)
+        tensors = {k: t[rows] for k, t in self.dataset.tensors.items()}  # type: ignore[attr-defined]
+        return TensorSource(tensors).digest()
 
 
 def make_source(
-    modalities: dict[str, Modality],
-    by: dict[str, str],
+    modalities: Mapping[str, Modality],
+    by: Mapping[str, str],
     frame: pd.DataFrame,
-    extra: dict[str, torch.Tensor],
+    extra: Mapping[str, torch.Tensor],
     num_workers: int,
+    on_unreadable: str = "raise",
 ) -> Source:
     """Make a source of batches of the deep terms' inputs.
 
@@ -226,26 +237,26 @@ def make_source(
         Offset, target and weights.
     num_workers : int
         Processes that read files.
+    on_unreadable : {"raise", "mask"}, default="raise"
+        What happens to a row whose file cannot be read.
     """
-    tensors, lazy = dict(extra), {}
-    for name, modality in modalities.items():
-        if name in by:
-            values, _ = _numeric_block([by[name]], frame, f"by= of {name}")
-            if np.isnan(values).any():
-                row = frame.index[int(np.flatnonzero(np.isnan(values[:, 0]))[0])]
-                raise DataError(f"The column {by[name]!r} is missing in row {row!r}.")
-            values_f32 = torch.as_tensor(values[:, 0], dtype=torch.float32)
-            tensors[f"{name}:by"] = values_f32
+    tensors: dict[str, torch.Tensor] = dict(extra)
+    lazy: dict[str, Any] = {}
+    for name, column in by.items():
+        tensors[f"{name}:by"] = _multiplier(name, column, frame)
+    for name, modality in _single(modalities):
         if _absent(modality, name, frame):
-            blank = torch.zeros((1, *modality.input_shape))
+            blank = torch.zeros((1, *modality.input_shape), dtype=modality.blank)
             tensors[name] = blank.expand(len(frame), *modality.input_shape)
             tensors[f"{name}:mask"] = torch.zeros(len(frame), dtype=torch.bool)
             continue
-        dataset = modality.lazy(frame)
+        dataset: Any = modality.lazy(frame)
         if dataset is None:
             block, present = modality.read(frame)
             tensors[name] = block
             tensors[f"{name}:mask"] = torch.as_tensor(present)
+        elif on_unreadable == "mask":
+            lazy[name] = MaskUnreadable(dataset, modality.input_shape)
         else:
             lazy[name] = dataset
     if lazy:
@@ -253,12 +264,23 @@ def make_source(
     return TensorSource(tensors)
 
 
+def _single(modalities: Mapping[str, Modality]) -> list[tuple[str, Modality]]:
+    """Give the modalities that are read, those of fused terms by their own keys."""
+    found: list[tuple[str, Modality]] = []
+    for name, modality in modalities.items():
+        if isinstance(modality, FusedModality):
+            found += modality.children.items()
+        else:
+            found.append((name, modality))
+    return found
+
+
 def subset(source: Source, rows: np.ndarray) -> Source:
     """Give some rows of a source as a source."""
     if isinstance(source, TensorSource):
         index = torch.as_tensor(rows)
         return TensorSource({name: t[index] for name, t in source.tensors.items()})
-    part = Subset(source.dataset, rows.tolist())
+    part = _Part(source.dataset, rows.tolist())
     return DatasetSource(part, source.num_workers, seed=source.seed)
 
 

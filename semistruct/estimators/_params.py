@@ -8,12 +8,14 @@ from typing import Any
 
 from sklearn.base import BaseEstimator, clone
 
-from semistruct._core.terms import DeepTerm
+from semistruct._core.terms import Fuse
 from semistruct._core.validation import suggest
 from semistruct.encoders import Encoder, get_encoder
 from semistruct.engine import Training
 from semistruct.exceptions import ParameterError, SemistructError
+from semistruct.fusion import Fusion, get_fusion
 
+from ._early_names import encoded
 from ._input import as_formulas
 
 __all__ = ["ReachingParams"]
@@ -29,6 +31,7 @@ class ReachingParams(BaseEstimator):
     terms: Any
     encoders: Mapping[str, Any] | None
     training: Training | None
+    head: Any
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters.
@@ -48,6 +51,9 @@ class ReachingParams(BaseEstimator):
             if "training" in params:
                 training = Training() if self.training is None else self.training
                 nested = {"training": training, **nested}
+            for key in ("head", "inference"):
+                if key in params:
+                    nested = {key: params[key], **nested}
             nested = {k: v for k, v in nested.items() if hasattr(v, "get_params")}
             for key, spec in nested.items():
                 options = spec.get_params(deep=True)
@@ -91,6 +97,14 @@ class ReachingParams(BaseEstimator):
                 self._refuse(key, [f"training__{name}" for name in options])
             self.training = training.set_params(**{option: value})
             return
+        if owner in ("head", "inference") and hasattr(
+            getattr(self, owner, None), "get_params"
+        ):
+            part: Any = clone(getattr(self, owner))
+            if option not in part.get_params():
+                self._refuse(key, [f"{owner}__{name}" for name in part.get_params()])
+            setattr(self, owner, part.set_params(**{option: value}))
+            return
         specs = self._specs()
         if owner not in specs:
             self._refuse(key, [*type(self)._get_param_names(), *self.get_params()])
@@ -110,7 +124,7 @@ class ReachingParams(BaseEstimator):
             hint=suggest(key, known) + " See get_params().",
         )
 
-    def _specs(self) -> dict[str, Encoder]:
+    def _specs(self) -> dict[str, Encoder | Fusion]:
         """Give the encoder specifications, given or default, by key."""
         if "encoders" not in type(self)._get_param_names():
             return {}
@@ -120,13 +134,15 @@ class ReachingParams(BaseEstimator):
             formulas = as_formulas(self.terms)
         except (SemistructError, NotImplementedError):
             formulas = {}  # fit says what is wrong with them
-        for term in itertools.chain(*formulas.values()):
-            if not isinstance(term, DeepTerm):
-                continue
+        every = itertools.chain(*formulas.values())
+        for term in itertools.chain.from_iterable(encoded(t) for t in every):
             key = term.label if term.label in given else term.name
-            spec = given.get(key, getattr(term, "encoder", None))
             try:
-                found[key] = get_encoder(spec, term)
+                if isinstance(term, Fuse):
+                    found[key] = get_fusion(given.get(key, term.how))
+                else:
+                    spec = given.get(key, getattr(term, "encoder", None))
+                    found[key] = get_encoder(spec, term)
             except (SemistructError, NotImplementedError):
                 continue
-        return {k: s for k, s in found.items() if isinstance(s, Encoder)}
+        return {k: s for k, s in found.items() if isinstance(s, Encoder | Fusion)}

@@ -18,8 +18,9 @@ from semistruct.engine import Training
 from semistruct.exceptions import ParameterError
 from semistruct.families import Family, get_family
 
+from . import _input
 from ._base import SemiStructuredEstimator
-from ._heads import GlmHead, Head
+from ._heads import GlmHead
 from ._state import register
 
 __all__ = ["METHODS", "SemiStructuredRegressor"]
@@ -53,14 +54,31 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
     encoders : dict of str to Encoder, torch.nn.Module or str, optional
         Encoder of each deep term, by its column (or by its label). A module is copied,
         never changed. Options are parameters of the estimator: ``scan__width``.
-    orthogonalize : {"global", "none"}, default="global"
-        Whether structured columns are taken out of the deep terms.
+    orthogonalize : {"global", "batch", "post_hoc", "none"}, default="global"
+        How structured columns are taken out of the deep terms: once, over all rows of
+        fit; in each batch of training too (the paper's cell); after the fit, predictions
+        unchanged; or not.
+    strategy : {"joint", "two_stage", "backfit"}, default="joint"
+        The structured part is fitted before the deep terms and again beside them
+        ("joint"); before them only ("two_stage"); or in turns with them ("backfit").
+    inference : {"conditional", "last_layer", "cross_fit", "bootstrap"}, `CrossFit` or \
+`Bootstrap`, default="conditional"
+        What standard errors know of the deep terms: nothing; their last layer, a ridge
+        block of the same fit; networks that saw other rows; or refits of everything.
+    estimand : {"projection", "adjusted"}, default="projection"
+        A coefficient is the effect of its covariate without adjustment for the deep
+        terms, or at fixed deep features (gaussian, with ``inference="cross_fit"``).
+    modality_dropout : float or dict of str to float, default=0.0
+        Probability in [0, 1) that a deep term is left out of a row in training, for all
+        or by its name; one of a row always stays. For the terms within ``fuse()`` it
+        has an option of its own.
     training : Training, optional
         How deep terms are trained. Its options are parameters of the estimator:
         ``training__max_epochs``.
-    missing : {"error", "drop"}, default="error"
-        What fit does with rows that lack a structured column or y. A missing image is a
-        null cell and always allowed.
+    missing : {"error", "drop", "indicator"}, default="error"
+        Rows that lack a structured column or y: an error; left out of fit; or filled
+        (numbers by the mean) and marked by a column ``<name>_missing``, factors by a
+        level of their own, in fit and prediction.
     random_state : int, Generator, RandomState or None, default=None
         Source of the split for early stopping, of initial weights, order and dropout.
     progress : bool, default=False
@@ -117,6 +135,10 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
         method: str = "REML",
         encoders: Mapping[str, Any] | None = None,
         orthogonalize: str = "global",
+        strategy: str = "joint",
+        inference: Any = "conditional",
+        estimand: str = "projection",
+        modality_dropout: float | Mapping[str, float] = 0.0,
         training: Training | None = None,
         missing: str = "error",
         random_state: RandomState = None,
@@ -127,6 +149,10 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
         self.method = method
         self.encoders = encoders
         self.orthogonalize = orthogonalize
+        self.strategy = strategy
+        self.inference = inference
+        self.estimand = estimand
+        self.modality_dropout = modality_dropout
         self.training = training
         self.missing = missing
         self.random_state = random_state
@@ -196,7 +222,7 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
         weight: np.ndarray | None,
         var_weight: np.ndarray | None,
         formulas: list[str | None],
-    ) -> Head:
+    ) -> GlmHead:
         family = self._family(y)
         named = [name for name in formulas if name is not None]
         if named:
@@ -213,7 +239,9 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
             has_intercept=family.needs_intercept,
         )
 
-    def predict(self, X: Any, *, interval: float | None = None) -> Any:
+    def predict(
+        self, X: Any, *, interval: float | None = None, var_weights: Any = None
+    ) -> Any:
         """Predict the mean of the response.
 
         Parameters
@@ -222,6 +250,9 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
             The table; a modality that it lacks, or a null cell, contributes 0.
         interval : float in (0, 1), optional
             Level of a prediction interval.
+        var_weights : array-like of shape (n,), optional
+            Precision weights v > 0 of the responses that the interval is for: their
+            dispersion is φ/v. 1 if not given, whatever the weights of fit were.
 
         Returns
         -------
@@ -238,6 +269,13 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
         """
         eta = self._linear_predictor(X)
         mean = self.family_.mean(torch.as_tensor(eta)).numpy()
+        if interval is None and var_weights is not None:
+            raise ParameterError(
+                parameter="var_weights",
+                owner=f"{type(self).__name__}.predict",
+                allowed="None without an interval: they do not move the mean",
+                given=type(var_weights).__name__,
+            )
         if interval is None:
             return mean
         self._refuse_classes("predict(interval=)")
@@ -250,12 +288,14 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
             closed="neither",
         )
         tails = [(1 - interval) / 2, (1 + interval) / 2]
-        frame = self.predict_quantiles(X, tails)
+        frame = self.predict_quantiles(X, tails, var_weights)
         frame.columns = ["lower", "upper"]
         frame.insert(0, "mean", mean)
         return frame
 
-    def predict_quantiles(self, X: Any, q: Any) -> pd.DataFrame:
+    def predict_quantiles(
+        self, X: Any, q: Any, var_weights: Any = None
+    ) -> pd.DataFrame:
         """Predict quantiles of the response.
 
         Parameters
@@ -264,21 +304,34 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
             The table.
         q : float or sequence of float
             Probabilities in (0, 1).
+        var_weights : array-like of shape (n,), optional
+            Precision weights v > 0 of the responses: their dispersion is φ/v. 1 if
+            not given. Refused where the family has no dispersion.
 
         Returns
         -------
         DataFrame of n rows
             A column for each probability.
         """
-        levels = np.atleast_1d(np.asarray(q, dtype=np.float64))
         owner = f"{type(self).__name__}.predict_quantiles"
+        try:
+            levels = np.atleast_1d(np.asarray(q, dtype=np.float64))
+        except (TypeError, ValueError):
+            levels = np.empty((0, 0))
+        if levels.ndim != 1:
+            raise ParameterError(
+                parameter="q",
+                owner=owner,
+                allowed="a number in (0, 1) or a sequence of them",
+                given=q,
+            )
         for level in levels.tolist():
             check_number(
                 level, parameter="q", owner=owner, low=0, high=1, closed="neither"
             )
         frame = self._frame(X)
         eta = self.predictor_.linear_predictor(frame)
-        phi = self.exact_.dispersion
+        phi = _input.dispersions(self, len(frame), var_weights)
         if self.family_.name == "gaussian" and self.family_.has_dispersion:
             df = self.exact_.n_effective - self.exact_.edf.sum()
             spread = np.sqrt(phi + self._linear_predictor_se(X)[:, 0] ** 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,11 @@ from sklearn.base import BaseEstimator
 from semistruct._core.persistence import read_state
 from semistruct._core.terms import Term, term_from_state, term_to_state
 from semistruct.design import StructuredDesign
-from semistruct.encoders import ENCODERS, Encoder
+from semistruct.encoders import (
+    Encoder,
+    encoder_from_state,
+    encoder_to_state,
+)
 from semistruct.engine import Training
 from semistruct.exceptions import PersistenceError
 from semistruct.families import Family, get_family
@@ -24,11 +28,25 @@ from semistruct.networks import SemiStructuredNetwork
 from semistruct.solvers import ExactFit
 
 from ._additive import AdditivePredictor, DeepPart, Predictor
+from ._branches import encoder_from, encoder_state, without_weights
 from ._curves import curves_from_state
+from ._discrete import Discrete
+from ._features import Features
+from ._fine_gray import FineGray
 from ._fitting import build_network
+from ._inference import Bootstrap, CrossFit, InferenceReport
+from ._missing import MissingIndicator
 from ._modalities import modality_from_state
+from ._pamm import PAMM
+from ._survival_model import SurvivalModel
 
 __all__ = ["estimator_to_state", "load", "register"]
+
+_HEADS: dict[str, Any] = {
+    "Discrete": Discrete,
+    "FineGray": FineGray,
+    "PAMM": PAMM,
+}
 
 _ESTIMATORS: dict[str, type] = {}
 
@@ -109,11 +127,15 @@ def estimator_to_state(estimator: Any) -> dict[str, Any]:
             {"name": p.name, "design": at(p.design), "coef": p.coef}
             for p in predictor.predictors
         ],
+        "features": estimator.features_.to_state(),
         "parts": {name: _part_to_state(p) for name, p in predictor.parts.items()},
+        "provided": dict(predictor.provided),
+        "on_unreadable": predictor.on_unreadable,
         "exact": {f.name: _plain(getattr(estimator.exact_, f.name)) for f in _FIT},
         "n_features_in": int(estimator.n_features_in_),
         "n_rows": int(estimator.n_rows_),
         "shares": dict(estimator.deep_share_),
+        "inference": asdict(estimator.inference_),
         "profile": estimator.profile_,
         "deviances": estimator.deviances_,
         "target_digest": estimator.target_digest_,
@@ -122,6 +144,8 @@ def estimator_to_state(estimator: Any) -> dict[str, Any]:
     if predictor.network is not None:
         weights = predictor.network.state_dict()
         state["network"] = {name: tensor.cpu() for name, tensor in weights.items()}
+    if hasattr(estimator, "missing_"):
+        state["missing"] = estimator.missing_.to_state()
     if hasattr(estimator, "feature_names_in_"):
         state["feature_names_in"] = [str(c) for c in estimator.feature_names_in_]
     if hasattr(estimator, "family_"):
@@ -152,11 +176,19 @@ def _param_to_state(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_param_to_state(v) for v in value]
     if isinstance(value, Training):
-        return {"$training": value.get_params()}
+        return {"$training": value.to_state()}
     if isinstance(value, Family):
         return {"$family": value.to_state()}
     if isinstance(value, Encoder):
-        return {"$encoder": _encoder_to_state(value)}
+        return {"$encoder": encoder_to_state(value)}
+    if isinstance(value, Bootstrap | CrossFit):
+        options = value.get_params(deep=False)
+        return {"$inference": [type(value).__name__, _param_to_state(options)]}
+    if isinstance(value, SurvivalModel):
+        options = value.get_params(deep=False)
+        return {"$head": [type(value).__name__, _param_to_state(options)]}
+    if isinstance(value, np.ndarray):
+        return value
     if isinstance(value, Mapping):
         return {str(k): _param_to_state(v) for k, v in value.items()}
     if value is None or isinstance(value, bool | int | float | str | np.generic):
@@ -172,43 +204,33 @@ def _param_from_state(value: Any) -> Any:
     if "$term" in value:
         return term_from_state(value["$term"])
     if "$training" in value:
-        return Training(**value["$training"])
+        return Training.from_state(value["$training"])
     if "$family" in value:
         return get_family(**value["$family"])
     if "$encoder" in value:
-        return _encoder_from_state(value["$encoder"])
+        return _encoder_of(value["$encoder"])
+    if "$inference" in value:
+        name, options = value["$inference"]
+        kept = _param_from_state(options)
+        return {"Bootstrap": Bootstrap, "CrossFit": CrossFit}[name](**kept)
+    if "$head" in value:
+        name, options = value["$head"]
+        return _HEADS[name](**_param_from_state(options))
     if "$dropped" in value:
         return None
     restored = {k: _param_from_state(v) for k, v in value.items()}
     return {k: v for k, v in restored.items() if v is not None}
 
 
-def _encoder_to_state(encoder: Any) -> dict[str, Any] | None:
-    name = next((n for n, cls in ENCODERS.items() if type(encoder) is cls), None)
-    if name is None:
-        return None
-    params = encoder.get_params().items()
-    return {"name": name, "params": {k: _plain(v) for k, v in params}}
-
-
-def _encoder_from_state(state: dict[str, Any] | None) -> Any:
-    if state is None:
-        return None
-    if state["name"] not in ENCODERS:
-        raise PersistenceError(
-            f"The saved model uses the encoder {state['name']!r}; known are "
-            f"{', '.join(ENCODERS)}. It may come from a newer version."
-        )
-    params = state["params"].items()
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in params}
-    return ENCODERS[state["name"]](**plain)
+def _encoder_of(state: Any) -> Any:
+    return None if state is None else encoder_from_state(state)
 
 
 def _part_to_state(part: DeepPart) -> dict[str, Any]:
     return {
         "term": term_to_state(part.term),
         "modality": part.modality.to_state(),
-        "encoder": _encoder_to_state(part.encoder),
+        "encoder": encoder_state(part.encoder),
         "targets": list(part.targets),
         "weight": part.weight,
         "projections": list(part.projections),
@@ -218,15 +240,7 @@ def _part_to_state(part: DeepPart) -> dict[str, Any]:
 
 def _part_from_state(state: dict[str, Any], given: dict[str, Any]) -> DeepPart:
     term: Any = term_from_state(state["term"])
-    encoder = _encoder_from_state(state["encoder"])
-    if encoder is None:
-        encoder = given.get(term.name, given.get(term.label))
-        if encoder is None:
-            raise PersistenceError(
-                f"The term {term.label} was fitted with a module of your own, whose "
-                "code is not stored. Give one of the same architecture: "
-                f"load(folder, encoders={{{term.name!r}: module}})."
-            )
+    encoder = encoder_from(state["encoder"], term, given)
     modality = modality_from_state(state["modality"])
     return DeepPart(
         term,
@@ -282,12 +296,20 @@ def _from_state(cls: type, state: dict[str, Any], given: dict[str, Any]) -> Any:
     exact["shape_names"] = tuple(exact["shape_names"])
     exact["active"] = tuple(exact["active"])
     learned: dict[str, Any] = {
-        "predictor_": AdditivePredictor(predictors, parts, network),
+        "predictor_": AdditivePredictor(
+            predictors,
+            parts,
+            network,
+            provided=state["provided"],
+            on_unreadable=state["on_unreadable"],
+        ),
+        "features_": Features.from_state(state["features"], given),
         "terms_": _terms_from_state(state["terms"]),
         "exact_": ExactFit(**exact),
         "n_features_in_": state["n_features_in"],
         "n_rows_": state["n_rows"],
         "deep_share_": state["shares"],
+        "inference_": InferenceReport(**state["inference"]),
         "profile_": state["profile"],
         "deviances_": state["deviances"],
         "target_digest_": state["target_digest"],
@@ -296,6 +318,8 @@ def _from_state(cls: type, state: dict[str, Any], given: dict[str, Any]) -> Any:
     if "feature_names_in" in state:
         names = np.asarray(state["feature_names_in"], dtype=object)
         learned["feature_names_in_"] = names
+    if "missing" in state:
+        learned["missing_"] = MissingIndicator.from_state(state["missing"])
     if "family" in state:
         learned["family_"] = get_family(**state["family"])
     if "classes" in state:
@@ -315,8 +339,10 @@ def _network(
     parts: dict[str, DeepPart], weights: dict[str, Any], n_predictors: int
 ) -> SemiStructuredNetwork:
     network = build_network(
-        {name: part.encoder for name, part in parts.items()},
-        {name: part.modality.input_shape for name, part in parts.items()},
+        {
+            name: (part.term, without_weights(part.encoder), part.modality)
+            for name, part in parts.items()
+        },
         n_predictors,
         targets={name: part.targets for name, part in parts.items()},
         scale=[1.0] * n_predictors,

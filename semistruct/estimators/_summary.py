@@ -13,6 +13,7 @@ from semistruct.design import StructuredDesign
 from semistruct.inference import coefficient_table, smooth_table
 
 from ._additive import DeepPart
+from ._compare import residual_df
 
 __all__ = ["Summary", "summarize"]
 
@@ -128,7 +129,7 @@ def summarize(model: Any) -> Summary:
     ]
     at = np.asarray(parametric, dtype=np.int64)
     names = model._coefficient_names()[at]
-    residual = fit.n_effective - fit.edf.sum() if model._has_dispersion() else None
+    residual = residual_df(model)
     coefficients = coefficient_table(
         names, fit.coef[at], fit.cov[np.ix_(at, at)], df_residual=residual
     )
@@ -154,7 +155,9 @@ def _statistics(model: Any) -> dict[str, float]:
     if hasattr(model, "n_events_"):
         out["Events"] = model.n_events_
     out["Log-likelihood"] = fit.loglik
-    out["Effective df"] = fit.edf.sum()
+    out["Effective df"] = fit.edf.sum() + model.inference_.total_edf
+    if "Events" in out and out["Effective df"] > 0:
+        out["Events per df"] = out["Events"] / out["Effective df"]
     if model.deviances_ is not None and model.deviances_[1] > 0:
         out["Deviance explained"] = 1 - model.deviances_[0] / model.deviances_[1]
     if len(fit.sp):
@@ -184,7 +187,12 @@ def _deep(model: Any) -> pd.DataFrame:
             label = part.term.label
             index.append(f"{names[k]}: {label}" if many else label)
     columns = ["share", "latents", "weights", "orthogonal to"]
-    return pd.DataFrame(rows, columns=columns, index=index)
+    table = pd.DataFrame(rows, columns=columns, index=index)
+    edf = model.inference_.deep_edf
+    if edf:
+        labels = [p.term.label for p in predictor.parts.values()]
+        table.insert(1, "edf", [value for label in labels for value in edf[label]])
+    return table
 
 
 def _against(part: DeepPart, design: StructuredDesign) -> str:
@@ -198,11 +206,11 @@ def _against(part: DeepPart, design: StructuredDesign) -> str:
 def _notes(model: Any) -> tuple[str, ...]:
     notes = []
     if model.predictor_.parts:
-        notes.append(
-            "Standard errors are conditional on the deep terms: they do not know that "
-            "the encoders were learned from the same outcome."
-        )
-        if model._has_dispersion():
+        report = model.inference_
+        notes += report.notes()
+        if model._has_dispersion() and report.inference == "cross_fit":
+            notes.append("The dispersion is that of rows out of their fold.")
+        elif model._has_dispersion():
             held_out = "validation_loss" in model.history_
             notes.append(
                 "The dispersion is that of the rows that early stopping held out."
@@ -211,7 +219,9 @@ def _notes(model: Any) -> tuple[str, ...]:
                 "it and the standard errors are too small."
             )
         projected = [bool(p.projections) for p in model.predictor_.parts.values()]
-        if all(projected):
+        if report.estimand == "adjusted":
+            notes.append("Deep terms are not orthogonalised: they are adjusted for.")
+        elif all(projected):
             notes.append(
                 "Deep terms are orthogonal to the structured columns: a coefficient is "
                 "the effect of its covariate without adjustment for the deep terms."
@@ -221,6 +231,8 @@ def _notes(model: Any) -> tuple[str, ...]:
                 "Deep terms are not orthogonalised: they may take over what the "
                 "structured columns explain, and coefficients may mean little."
             )
+    if model.predictor_.parts:
+        notes += model.inference_.share_note()
     if not model.exact_.converged:
         notes.append(f"Not converged: {model.exact_.message}")
     return tuple(notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,24 @@ from sklearn.utils.validation import check_is_fitted
 from semistruct._core.randomness import RandomState
 from semistruct._core.step import StepFunction
 from semistruct._core.surv import Surv
+from semistruct._core.terms import Linear
 from semistruct._core.validation import check_choice
 from semistruct.engine import Training
 from semistruct.exceptions import DataError, TargetError
-from semistruct.metrics import CensoringDistribution, concordance_index
+from semistruct.metrics import (
+    CensoringDistribution,
+    cause_concordance,
+    concordance_index,
+)
 
 from ._base import SemiStructuredEstimator
-from ._cox_head import CoxCurves
+from ._cox_curves import CoxCurves
+from ._event_split import EventSplit
 from ._heads import Head
 from ._state import register
-from ._survival_models import SurvivalModel, resolve_model
+from ._survival_model import SurvivalModel
 from ._survival_predictions import SurvivalPredictions
+from ._survival_registry import resolve_model
 
 __all__ = ["SemiStructuredSurvival"]
 
@@ -30,26 +37,57 @@ __all__ = ["SemiStructuredSurvival"]
 class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
     """Survival analysis on a table and on images or omics.
 
-    The Cox head: λ(t | x) = λ₀(t) exp(η), η = Xβ + Σ smooths + Σ d_m(u_m), by the
-    partial likelihood. Everything else is as in `SemiStructuredRegressor`.
+    With η = Xβ + Σ smooths + Σ d_m(u_m), the Cox head is λ(t | x) = λ₀(t) exp(η), by
+    the partial likelihood. Events of several causes have a hazard, and coefficients, of
+    each. Everything else is as in `SemiStructuredRegressor`.
 
     Parameters
     ----------
     terms : str, list of Term or None, default=None
         The predictor, such as ``"age + C(stage) + s(bmi) + image(scan)"``; None is
-        every column linear. There is no intercept: the baseline hazard takes its place.
-    head : {"cox"}, default="cox"
-        The survival model.
+        every column linear. A Cox model has no intercept: the baseline hazard takes its
+        place. A dict gives a formula to each cause, or to ``"loc"`` and ``"scale"`` of
+        accelerated failure times.
+    head : str or object of `semistruct.heads`, default="cox"
+        The survival model: ``"cox"``; ``"pamm"``, piecewise exponential, with effects
+        that vary over time; ``"discrete"``, intervals of time; accelerated failure
+        times ``"weibull"``, ``"lognormal"``, ``"loglogistic"``, ``"exponential"``,
+        which take interval censoring. Objects such as ``heads.PAMM(cuts=50)`` or
+        ``heads.FineGray(cause="relapse")`` carry options.
     ties : {"efron", "breslow"}, default="efron"
-        Treatment of tied event times.
+        Treatment of tied event times in Cox and Fine-Gray models.
+    firth : bool, default=False
+        Whether to add Jeffreys' prior to the partial likelihood of a Cox model without
+        smooths: estimates stay finite where the likelihood is monotone.
+    covariance : {"model", "robust"}, default="model"
+        Of Cox coefficients: the inverse information, or Lin and Wei's sandwich; rows of
+        an ``id`` of y are one cluster.
     encoders : dict of str to Encoder, torch.nn.Module or str, optional
         Encoder of each deep term, by its column.
-    orthogonalize : {"global", "none"}, default="global"
-        Whether structured columns are taken out of the deep terms.
+    orthogonalize : {"global", "batch", "post_hoc", "none"}, default="global"
+        How structured columns are taken out of the deep terms: once, over all rows of
+        fit; in each batch of training too (the paper's cell); after the fit, predictions
+        unchanged; or not.
+    strategy : {"joint", "two_stage", "backfit"}, default="joint"
+        The structured part is fitted before the deep terms and again beside them
+        ("joint"); before them only ("two_stage"); or in turns with them ("backfit").
+    inference : {"conditional", "last_layer", "cross_fit", "bootstrap"}, `CrossFit` or \
+`Bootstrap`, default="conditional"
+        What standard errors know of the deep terms: nothing; their last layer, a ridge
+        block of the same fit; networks that saw other rows; or refits of everything.
+    estimand : {"projection", "adjusted"}, default="projection"
+        A coefficient is the effect of its covariate without adjustment for the deep
+        terms, or at fixed deep features (gaussian, with ``inference="cross_fit"``).
+    modality_dropout : float or dict of str to float, default=0.0
+        Probability in [0, 1) that a deep term is left out of a row in training, for all
+        or by its name; one of a row always stays. For the terms within ``fuse()`` it
+        has an option of its own.
     training : Training, optional
         How deep terms are trained.
-    missing : {"error", "drop"}, default="error"
-        What fit does with rows that lack a structured column or y.
+    missing : {"error", "drop", "indicator"}, default="error"
+        Rows that lack a structured column or y: an error; left out of fit; or filled
+        (numbers by the mean) and marked by a column ``<name>_missing``, factors by a
+        level of their own, in fit and prediction.
     random_state : int, Generator, RandomState or None, default=None
         Source of the split, of initial weights, order and dropout.
     progress : bool, default=False
@@ -58,12 +96,12 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
     Attributes
     ----------
     coef_ : ndarray of shape (p,)
-        Log hazard ratios.
+        Coefficients; log hazard ratios with ``"cox"``.
     cov_params_ : DataFrame of shape (p, p)
         Their covariance.
     baseline_ : dict of label to StepFunction
-        Cumulative baseline hazard, where the linear predictor is 0, for each stratum
-        (the only label is None without strata).
+        With ``"cox"``: the cumulative baseline hazard, where the linear predictor is 0,
+        for each stratum (the only label is None without strata).
     censoring_ : CensoringDistribution
         Kaplan-Meier curve of the censoring, which metrics of held-out rows need.
     history_ : DataFrame
@@ -89,8 +127,14 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         *,
         head: str = "cox",
         ties: str = "efron",
+        firth: bool = False,
+        covariance: str = "model",
         encoders: Mapping[str, Any] | None = None,
         orthogonalize: str = "global",
+        strategy: str = "joint",
+        inference: Any = "conditional",
+        estimand: str = "projection",
+        modality_dropout: float | Mapping[str, float] = 0.0,
         training: Training | None = None,
         missing: str = "error",
         random_state: RandomState = None,
@@ -99,8 +143,14 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         self.terms = terms
         self.head = head
         self.ties = ties
+        self.firth = firth
+        self.covariance = covariance
         self.encoders = encoders
         self.orthogonalize = orthogonalize
+        self.strategy = strategy
+        self.inference = inference
+        self.estimand = estimand
+        self.modality_dropout = modality_dropout
         self.training = training
         self.missing = missing
         self.random_state = random_state
@@ -133,12 +183,21 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
             Naming what cannot be used, and what to do.
         """
         head, fitted = self._fit(X, y, sample_weight, groups)
+        assert isinstance(head, EventSplit)
         self.curves_ = self._model.make_curves(head, fitted)
+        del fitted
+        self.n_events_ = int(head.surv.event.sum())
+        self.censoring_ = CensoringDistribution.fit(_seen_by(head.surv))
         return self
 
     @property
     def _model(self) -> SurvivalModel:
-        return resolve_model(self.head, type(self).__name__, ties=self.ties)
+        options = {
+            "ties": self.ties,
+            "firth": self.firth,
+            "covariance": self.covariance,
+        }
+        return resolve_model(self.head, type(self).__name__, **options)
 
     @property
     def baseline_(self) -> dict[Any, StepFunction]:
@@ -152,12 +211,20 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         super()._check_parameters()
         owner = type(self).__name__
         check_choice(self.ties, ("efron", "breslow"), parameter="ties", owner=owner)
-        resolve_model(self.head, owner, ties=self.ties)
+        _ = self._model
+
+    def _formulas(
+        self, formulas: dict[Any, Any], columns: Sequence[str]
+    ) -> dict[Any, Any]:
+        return self._model.formulas(formulas, (Linear("1"),), columns)
+
+    def _provided(self) -> tuple[str, ...]:
+        return self._model.provides
 
     def _check_y(self, y: Any, n: int) -> Any:
         name = type(self).__name__
         if isinstance(y, Surv) or getattr(getattr(y, "dtype", None), "names", None):
-            surv = Surv.coerce(y)
+            surv = Surv.coerce(y, interval=self._model.interval)
             if len(surv) != n:
                 raise DataError(f"{name}: X has {n} rows, but y has {len(surv)}.")
             return surv
@@ -176,10 +243,7 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
                 f"{name}: both sample_weight and the weights of y are given; give one."
             )
         weight = y.weights if weight is None else weight
-        head = self._model.make_head(y, weight, formulas, name)
-        self.n_events_ = int(y.event.sum())
-        self.censoring_ = CensoringDistribution.fit(y)
-        return head
+        return self._model.make_head(y, weight, formulas, name)
 
     @property
     def _ratio(self) -> str | None:  # type: ignore[override]
@@ -192,7 +256,9 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         return f"{type(self).__name__}: {self._model.title}"
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Give Harrell's concordance index of the predicted risk.
+        """Give the concordance index of the predicted risk.
+
+        Harrell's; with competing risks Wolbers', the mean over the causes of the model.
 
         Parameters
         ----------
@@ -209,9 +275,28 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
             In [0, 1]; .5 for a constant prediction.
         """
         target = self._check_y(y, len(X))
-        return concordance_index(target, self.predict(X), sample_weight=sample_weight)
+        risk = self.predict(X)
+        causes = self.curves_.causes
+        if not causes:
+            return concordance_index(target, risk, sample_weight=sample_weight)
+        columns = np.reshape(risk, (len(target), len(causes))).T
+        found = [
+            cause_concordance(
+                self.censoring_, target, own, cause=cause, sample_weight=sample_weight
+            ).estimate
+            for cause, own in zip(causes, columns, strict=True)
+        ]
+        return float(np.mean(found))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.positive_only = True
         return tags
+
+
+def _seen_by(y: Surv) -> Surv:
+    """Give a target whose events are exact: at the end of their interval."""
+    if y.upper is None:
+        return y
+    ends = np.where(y.event, y.upper, y.time)
+    return Surv(ends, y.event, entry=y.entry, strata=y.strata, weights=y.weights)

@@ -10,26 +10,24 @@ from sklearn.utils.validation import check_is_fitted
 
 from semistruct._core.step import StepFunction
 from semistruct._core.validation import check_choice, check_number
-from semistruct.exceptions import DataError, ParameterError
-from semistruct.inference import CurveBand, conditional_survival
+from semistruct.exceptions import ParameterError
+from semistruct.inference import CurveBand, conditional_survival, critical_value
 
-from ._curves import Curves, Rows
-from ._terms import FittedTerms
+from ._survival_rows import SurvivalRows
 
 __all__ = ["SurvivalPredictions"]
 
 
-class SurvivalPredictions(FittedTerms):
+class SurvivalPredictions(SurvivalRows):
     """Predictions over time; a part of the survival estimator."""
-
-    curves_: Curves
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict a risk score, higher for an earlier event.
 
         For ``"cox"`` and ``"fine_gray"`` the log hazard ratio against a row whose
         linear predictor is 0; for accelerated failure times −loc; for ``"pamm"`` and
-        discrete times the log cumulative hazard at the end of the last interval.
+        discrete times the log cumulative hazard at the end of the last interval, with a
+        predictor of each interval the negative mean time without the event up to there.
 
         Parameters
         ----------
@@ -189,6 +187,57 @@ class SurvivalPredictions(FittedTerms):
             for cause, values in self.curves_.incidence(rows, at).items()
         }
 
+    def predict_cumulative_incidence_band(
+        self,
+        X: Any,
+        cause: Any,
+        strata: Any = None,
+        *,
+        times: Any = None,
+        level: float = 0.95,
+        transform: str = "log-log",
+    ) -> CurveBand:
+        """Predict the cumulative incidence of one cause with pointwise limits.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        cause : label
+            One of the causes of fit.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+        times : array-like of shape (m,), optional
+            Where the functions are evaluated.
+        level : float in (0, 1), default=0.95
+            Coverage at each time.
+        transform : {"log-log", "plain"}, default="log-log"
+            Scale on which the limits are symmetric: log(−log(1 − F)), or F.
+
+        Returns
+        -------
+        CurveBand
+            ``estimate``, ``std_error`` (of F), ``lower`` and ``upper``.
+        """
+        owner = f"{type(self).__name__}.predict_cumulative_incidence_band"
+        check_number(
+            level, parameter="level", owner=owner, low=0, high=1, closed="neither"
+        )
+        kinds = ("log-log", "plain")
+        check_choice(transform, kinds, parameter="transform", owner=owner)
+        rows = self._rows_of(X, strata)
+        at = self._times(times)
+        if cause not in self.curves_.causes:
+            raise ParameterError(
+                parameter="cause",
+                owner=owner,
+                allowed=f"one of the causes of fit, {list(self.curves_.causes)}",
+                given=cause,
+            )
+        return self.curves_.incidence_band(
+            rows, self.exact_, cause, at, level, transform
+        )
+
     def predict_quantile(
         self, X: Any, p: Any = 0.5, strata: Any = None
     ) -> pd.DataFrame:
@@ -245,48 +294,83 @@ class SurvivalPredictions(FittedTerms):
         values = self.curves_.restricted_mean(rows, float(horizon))
         return pd.Series(values, index=rows.frame.index, name="restricted mean")
 
-    # -- rows and times -----------------------------------------------------------
+    def predict_quantile_interval(
+        self, X: Any, p: float = 0.5, strata: Any = None, *, level: float = 0.95
+    ) -> pd.DataFrame:
+        """Predict the time by which a share p has had the event, with limits.
 
-    def _rows_of(self, X: Any, strata: Any = ...) -> Rows:
-        """Check a table; with ``strata`` left out, strata do not matter."""
-        frame = self._frame(X)
-        if strata is ...:
-            return Rows(self.predictor_, frame)
-        return Rows(self.predictor_, frame, self._strata(strata, len(frame)))
+        The limits are the quantiles of the limits of the survival curve.
 
-    def _times(self, times: Any) -> np.ndarray:
-        """Check the times asked for; the default grid where there are none."""
-        if times is None:
-            return self.curves_.times
-        try:
-            asked = np.unique(np.asarray(times, dtype=np.float64))
-        except (TypeError, ValueError):
-            asked = np.array([np.nan])
-        if not len(asked) or not np.isfinite(asked).all() or asked[0] < 0:
-            raise ParameterError(
-                parameter="times",
-                owner=type(self).__name__,
-                allowed="finite numbers >= 0",
-                given=times,
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        p : float in (0, 1), default=0.5
+            The share.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+        level : float in (0, 1), default=0.95
+            Coverage.
+
+        Returns
+        -------
+        DataFrame of n rows
+            The columns ``estimate``, ``lower`` and ``upper``; infinite where a curve
+            does not fall so far.
+
+        References
+        ----------
+        Brookmeyer & Crowley (1982), Biometrics 38, 29-41, doi:10.2307/2530286
+        """
+        owner = f"{type(self).__name__}.predict_quantile_interval"
+        for name, value in (("p", p), ("level", level)):
+            check_number(
+                value, parameter=name, owner=owner, low=0, high=1, closed="neither"
             )
-        return asked
+        rows, share = self._rows_of(X, strata), np.array([float(p)])
+        lower, upper = self.curves_.quantile_limits(rows, self.exact_, share, level)
+        estimate = self.curves_.quantile(rows, share)
+        columns = {"estimate": estimate, "lower": lower, "upper": upper}
+        values = {name: value[:, 0] for name, value in columns.items()}
+        return pd.DataFrame(values, index=rows.frame.index)
 
-    def _strata(self, strata: Any, n: int) -> list[Any]:
-        known = list(self.curves_.labels)
-        if known == [None]:
-            return [None] * n
-        if strata is None:
-            raise DataError(
-                f"{type(self).__name__}: the model has strata, so a survival function "
-                f"needs strata=, one of {known} for each row."
-            )
-        labels = np.asarray(strata).tolist()
-        if len(labels) != n:
-            raise DataError(f"strata has {len(labels)} rows, but X has {n}.")
-        for row, label in enumerate(labels):
-            if label not in known:
-                raise DataError(
-                    f"strata: row {row} is in stratum {label!r}, which was not there "
-                    f"in fit; known are {known}."
-                )
-        return labels
+    def predict_restricted_mean_interval(
+        self, X: Any, horizon: float, strata: Any = None, *, level: float = 0.95
+    ) -> pd.DataFrame:
+        """Predict the mean time without the event up to a horizon, with limits.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The table.
+        horizon : float
+            In the unit of the times.
+        strata : array-like of shape (n,), optional
+            Stratum of each row; needed if the model was fitted with strata.
+        level : float in (0, 1), default=0.95
+            Coverage.
+
+        Returns
+        -------
+        DataFrame of n rows
+            The columns ``estimate``, ``std err`` (delta method; for Cox models the
+            baseline's part is in it), ``lower`` and ``upper``, within [0, horizon].
+        """
+        owner = f"{type(self).__name__}.predict_restricted_mean_interval"
+        check_number(horizon, parameter="horizon", owner=owner, low=0, closed="right")
+        check_number(
+            level, parameter="level", owner=owner, low=0, high=1, closed="neither"
+        )
+        rows = self._rows_of(X, strata)
+        estimate = self.curves_.restricted_mean(rows, float(horizon))
+        error = self.curves_.restricted_mean_error(rows, self.exact_, float(horizon))
+        half = float(critical_value(level, None, owner)) * error
+        return pd.DataFrame(
+            {
+                "estimate": estimate,
+                "std err": error,
+                "lower": np.maximum(estimate - half, 0.0),
+                "upper": np.minimum(estimate + half, horizon),
+            },
+            index=rows.frame.index,
+        )

@@ -15,6 +15,8 @@ from semistruct.solvers import ExactFit
 
 from . import _input
 from ._additive import AdditivePredictor
+from ._features import Features
+from ._missing import MissingIndicator, check_no_missing
 
 __all__ = ["FittedTerms"]
 
@@ -25,13 +27,19 @@ class FittedTerms(BaseEstimator):
     predictor_: AdditivePredictor
     exact_: ExactFit
     terms_: Any
+    missing_: MissingIndicator
+    features_: Features
 
     # -- prediction -------------------------------------------------------------
 
     def _frame(self, X: Any) -> pd.DataFrame:
         check_is_fitted(self, "predictor_")
         frame = _input.as_frame(self, X, reset=False)
+        if hasattr(self, "missing_"):
+            frame = self.missing_.transform(frame)
+        frame = self.features_.transform(frame)
         _input.check_columns(self, frame, self.predictor_.columns)
+        check_no_missing(self, frame, self.predictor_.columns)
         return frame
 
     def _linear_predictor(self, X: Any) -> np.ndarray:

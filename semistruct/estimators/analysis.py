@@ -10,6 +10,7 @@ from semistruct.estimators._diagnose import (
 )
 from semistruct.estimators._effects import average_comparison, average_slope
 from semistruct.estimators._robust import robust_covariance
+from semistruct.estimators._row_contrasts import row_contrasts
 
 __all__ = [
     "average_comparison",
@@ -22,5 +23,6 @@ __all__ = [
     "pool",
     "quantile_residuals",
     "robust_covariance",
+    "row_contrasts",
     "worm",
 ]

@@ -185,6 +185,7 @@ def build_fused(
     dropout: float = 0.0,
     modality_dropout: float | Mapping[str, float] = 0.0,
     moments: Mapping[str, tuple[Any, Any]] | None = None,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[FusedEncoder, int]:
     """Make the encoder of a fused term from specifications.
 
@@ -205,7 +206,7 @@ def build_fused(
         As for `FusedEncoder`.
     modality_dropout : float or dict of str to float, default=0.0
         As for `FusedEncoder`.
-    moments : dict of str to pair of arrays, optional
+    moments, facts : dict of str to object, optional
         As for `build_encoder`, by key.
 
     Returns
@@ -232,8 +233,9 @@ def build_fused(
             given=dict(shapes),
         )
     given = {} if moments is None else moments
+    known = {} if facts is None else facts
     built = {
-        key: build_encoder(spec, shapes[key], given.get(key))
+        key: build_encoder(spec, shapes[key], given.get(key), known.get(key))
         for key, spec in encoders.items()
     }
     fusion = get_fusion(how).build([q for _, q in built.values()])

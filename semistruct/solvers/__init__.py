@@ -15,7 +15,6 @@ from semistruct.solvers._risk_sets import RiskSets
 
 __all__ = [
     "BaselineSpread",
-    "BaselineSpread",
     "ExactFit",
     "FineGrayFit",
     "RankDeficiencyError",

@@ -259,7 +259,8 @@ def test_a_column_multiplies_a_deep_term():
     assert np.abs(design.T @ d).max() < 1e-6 * np.abs(design).sum() * np.abs(d).max()
     with pytest.raises(ss.exceptions.ColumnError, match="no column 'bmi'"):
         model.predict(X.drop(columns="bmi"))
-    with pytest.raises(ss.exceptions.DataError, match="'bmi' is missing in row 3"):
+    message = "'bmi' has 1 missing value, the first in row 3"
+    with pytest.raises(ss.exceptions.DataError, match=message):
         model.predict(one.assign(bmi=one["bmi"].where(one.index != 3)))
 
 

@@ -12,7 +12,8 @@ import pytest
 import semistruct
 
 HEAVY = (
-    *("captum", "lifelines", "matplotlib", "pycox", "statsmodels", "torchvision"),
+    *("captum", "lifelines", "matplotlib", "pycox", "statsmodels", "tokenizers"),
+    *("torchvision", "transformers"),
     *("semistruct.plots", "semistruct.vlm"),
 )
 # what an import may not change: after it each has the value that it had before

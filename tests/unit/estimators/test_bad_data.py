@@ -111,8 +111,8 @@ def test_unseen_level(case):
 def test_numbers_where_levels_stand_and_the_reverse(case):
     with pytest.raises(DataError, match=r"s\(stage\) needs numbers.*C\(stage\)"):
         case.make("s(stage)").fit(case.X, case.y)
-    with pytest.raises(DataError, match=r"'stage' of tabular\(stage\) must be numeric"):
-        case.make("age + tabular(stage)").fit(case.X, case.y)
+    with pytest.raises(DataError, match=r"'stage' of omics\(stage\) must be numeric"):
+        case.make("age + omics(stage)").fit(case.X, case.y)
 
 
 def test_omics_rows_that_lack_a_part(case):

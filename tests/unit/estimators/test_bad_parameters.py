@@ -11,9 +11,12 @@ from semistruct.exceptions import FormulaError, ParameterError
 WRONG = {
     "orthogonalize": (
         "globl",
-        r"one of 'global', 'none'; got 'globl'.*mean 'global'\?",
+        r"one of 'global', 'batch', 'post_hoc', 'none'; got 'globl'.*mean 'global'\?",
     ),
-    "missing": ("dorp", r"one of 'error', 'drop'; got 'dorp'.*mean 'drop'\?"),
+    "missing": (
+        "dorp",
+        r"one of 'error', 'drop', 'indicator'; got 'dorp'.*mean 'drop'\?",
+    ),
     "training": ({"max_epochs": 3}, "a Training object or None; got"),
     "encoders": (["cnn"], "a dict from column to encoder, or None; got"),
     "progress": ("yes", "True or False; got 'yes'"),
@@ -65,26 +68,6 @@ def test_wrong_training(case, options, message):
         model = case.make(terms, training=ss.Training(**options))
         with pytest.raises(ParameterError, match=message):
             model.fit(case.X, case.y)
-
-
-@pytest.mark.parametrize(
-    ("terms", "label"),
-    [
-        ("age + text(note)", r"text\(note\)"),
-        (
-            "age + fuse(image(scan), tabular(bmi))",
-            r"fuse\(image\(scan\), tabular\(bmi\).*",
-        ),
-        ("age + pca(image(scan), 5)", r"pca\(image\(scan\), 5\)"),
-        ("age + pretrained(resnet, scan)", r"pretrained\(resnet, scan\)"),
-    ],
-)
-def test_terms_that_are_not_built_yet(case, terms, label):
-    X = case.X.assign(note="text")
-    with pytest.raises(NotImplementedError, match=rf"{label}: .* is not built yet"):
-        case.make(terms).fit(X, case.y)
-    with pytest.raises(NotImplementedError, match=rf"{label}: .* is not built yet"):
-        case.make(terms).fit(case.X.drop(columns="scan"), case.y)
 
 
 @pytest.mark.parametrize("name", ["Classifier", "Survival"])

@@ -24,7 +24,7 @@ def no_engine(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("the engine was started")
 
-    for module in ("estimators._fitting", "engine._train", "engine"):
+    for module in ("estimators._deep_stage", "engine._train", "engine"):
         monkeypatch.setattr(f"semistruct.{module}.train", refuse)
 
 

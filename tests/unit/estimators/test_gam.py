@@ -72,6 +72,7 @@ def draw(family: str, X: pd.DataFrame) -> np.ndarray:
         "lognormal": lambda: np.exp(eta + 0.5 * rng.normal(size=N)),
         "logistic": lambda: eta + rng.logistic(size=N),
         "gumbel": lambda: eta + rng.gumbel(size=N),
+        "laplace": lambda: eta + rng.laplace(size=N),
     }
     return made[family]()
 
@@ -81,7 +82,7 @@ FAMILIES = (
     *("gaussian", "student_t", "bernoulli", "binomial", "categorical", "ordinal"),
     *("poisson", "negative_binomial", "zero_inflated_poisson"),
     *("zero_inflated_negative_binomial", "gamma", "inverse_gaussian", "beta"),
-    *("tweedie", "lognormal", "logistic", "gumbel"),
+    *("tweedie", "lognormal", "logistic", "gumbel", "laplace"),
 )
 
 
@@ -128,11 +129,6 @@ def test_every_family_is_fitted_predicted_and_saved(name, table, tmp_path):
     if name not in ("bernoulli", "binomial"):
         inside = (interval["lower"] <= target) & (target <= interval["upper"])
         assert 0.85 <= inside.mean() <= 1.0
-
-
-def test_laplace_says_what_to_use(table, y):
-    with pytest.raises(ParameterError, match="student_t"):
-        ss.GAM("x", family="laplace").fit(table, y)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +191,9 @@ def test_it_is_the_regressor_without_deep_terms(table, y):
     one = ss.GAM("x + s(z)").fit(table, y)
     two = ss.SemiStructuredRegressor("x + s(z)").fit(table, y)
     pd.testing.assert_series_equal(one.params_, two.params_)
-    assert set(one.get_params()) == {"terms", "family", "method", "missing", "max_bins"}
+    assert set(one.get_params()) == {
+        *("terms", "family", "method", "firth", "missing", "max_bins"),
+    }
     with pytest.raises(ParameterError, match="training__max_epochs"):
         one.set_params(training__max_epochs=3)
 

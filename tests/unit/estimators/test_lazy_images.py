@@ -9,7 +9,7 @@ from PIL import Image
 
 import semistruct as ss
 from semistruct.engine import DatasetSource, TensorSource
-from semistruct.estimators import _fitting
+from semistruct.estimators import _deep_stage
 from semistruct.exceptions import ImageError
 
 
@@ -32,13 +32,13 @@ def files(regression, tmp_path):
 @pytest.fixture
 def sources(monkeypatch):
     seen = []
-    original = _fitting.train
+    original = _deep_stage.train
 
     def train(objective, source, validation=None, **options):
         seen.append(type(source))
         return original(objective, source, validation, **options)
 
-    monkeypatch.setattr(_fitting, "train", train)
+    monkeypatch.setattr(_deep_stage, "train", train)
     return seen
 
 

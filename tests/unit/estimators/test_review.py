@@ -102,13 +102,16 @@ def test_dates_are_no_response(table):
             ss.GAM("x").fit(X, y)
 
 
-def test_cox_refuses_several_causes(table):
+def test_cox_has_a_hazard_of_each_cause(table):
     X, _ = table
     rng = np.random.default_rng(3)
     time, event = rng.exponential(size=len(X)), rng.random(len(X)) > 0.3
     cause = rng.choice(["a", "b"], len(X))
-    with pytest.raises(TargetError, match="several causes"):
-        ss.SemiStructuredSurvival("x").fit(X, ss.Surv(time, event, cause=cause))
+    both = ss.SemiStructuredSurvival("x").fit(X, ss.Surv(time, event, cause=cause))
+    assert list(both.params_["a"].index) == ["x"]
+    own = ss.Surv(time, event & (cause == "b"))
+    alone = ss.SemiStructuredSurvival("x").fit(X, own)
+    np.testing.assert_allclose(both.params_["b"], alone.params_, rtol=1e-10)
     one = ss.Surv(time, event, cause=np.full(len(X), "a"))
     ss.SemiStructuredSurvival("x").fit(X, one)
 

@@ -14,7 +14,7 @@ from torch import nn
 
 import semistruct as ss
 from semistruct.design import StructuredDesign, parse_formula
-from semistruct.estimators import _fitting
+from semistruct.estimators import _deep_stage
 from semistruct.estimators._cox_head import CoxHead
 from semistruct.estimators._heads import GlmHead
 from semistruct.exceptions import DataError, FitInterruptedWarning, InferenceWarning
@@ -67,13 +67,13 @@ def test_global_random_states_are_left_alone(case):
 def sources(monkeypatch):
     """The training and validation rows of each training."""
     seen = []
-    original = _fitting.train
+    original = _deep_stage.train
 
     def train(objective, source, validation=None, **options):
         seen.append((source, validation))
         return original(objective, source, validation, **options)
 
-    monkeypatch.setattr(_fitting, "train", train)
+    monkeypatch.setattr(_deep_stage, "train", train)
     return seen
 
 

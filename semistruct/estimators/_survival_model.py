@@ -1,25 +1,32 @@
-"""Survival models: what the ``head`` of a survival estimator may be."""
+"""The contract of a survival model, and checks that several share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from semistruct._core.surv import Surv
-from semistruct._core.validation import suggest
-from semistruct.exceptions import ParameterError, TargetError
+from semistruct._core.terms import StructuredTerm, Term
+from semistruct.design import structured_columns
+from semistruct.exceptions import FormulaError, ParameterError, TargetError
 
-from ._cox_head import CoxHead
 from ._curves import Curves
 from ._fitting import AdditiveFit
 from ._heads import Head
 
-__all__ = ["CoxModel", "SurvivalModel", "resolve_model"]
+__all__ = [
+    "SurvivalModel",
+    "default_times",
+    "only_formula",
+    "reads_time",
+    "refuse_causes",
+    "refuse_strata",
+    "refuse_without_events",
+]
 
 
 class SurvivalModel(BaseEstimator, ABC):
@@ -31,7 +38,17 @@ class SurvivalModel(BaseEstimator, ABC):
 
     name: ClassVar[str]
     ratio: ClassVar[str | None] = None  # name of exp(coef), where it has one
+    interval: ClassVar[bool] = False  # whether events in an interval are taken
     provides: tuple[str, ...] = ()  # columns that terms may read and X need not have
+
+    def formulas(
+        self, formulas: Mapping[Any, Any], constant: Any, columns: Sequence[str]
+    ) -> dict[Any, Any]:
+        """Complete the formulas.
+
+        ``constant`` is one of an intercept alone; ``columns`` are those of the table.
+        """
+        return dict(formulas)
 
     @abstractmethod
     def make_head(
@@ -60,60 +77,17 @@ class SurvivalModel(BaseEstimator, ABC):
         return self.name
 
 
-class CoxModel(SurvivalModel):
-    """Proportional hazards by the partial likelihood."""
-
-    name = "cox"
-    ratio = "hazard ratio"
-
-    def __init__(self, ties: str = "efron") -> None:
-        self.ties = ties
-
-    @property
-    def title(self) -> str:
-        return f"Cox, {self.ties.capitalize()}'s ties"
-
-    def make_head(
-        self,
-        y: Surv,
-        weight: np.ndarray | None,
-        formulas: list[str | None],
-        owner: str,
-    ) -> Head:
-        only_formula(formulas, owner)
-        refuse_causes(y, owner)
-        refuse_without_events(y, weight, owner)
-        return CoxHead(y, self.ties, weight)
-
-    def make_curves(self, head: CoxHead, fitted: AdditiveFit) -> Curves:
-        return head.curves(fitted.exact)
-
-
-_NAMED: Mapping[str, SurvivalModel] = MappingProxyType({})
-
-
-def resolve_model(head: Any, owner: str, **options: Any) -> SurvivalModel:
-    """Find the model that a ``head`` parameter means.
-
-    ``options`` are those of the estimator itself, for ``"cox"``.
-    """
-    if isinstance(head, SurvivalModel):
-        model = head
-    elif head == "cox":
-        model = CoxModel(**options)
-    elif isinstance(head, str) and head in _NAMED:
-        model = _NAMED[head]
-    else:
-        known = ["cox", *_NAMED]
-        raise ParameterError(
-            parameter="head",
-            owner=owner,
-            allowed=f"one of {', '.join(map(repr, known))}, or an object of ss.heads",
-            given=head,
-            hint=suggest(head, known) if isinstance(head, str) else "",
+def reads_time(terms: Sequence[Term], time: str, columns: Sequence[str]) -> bool:
+    """Whether a structured term reads the time axis; refuse a column of its name."""
+    own = [t for t in terms if isinstance(t, StructuredTerm)]
+    read = time in structured_columns(own)
+    if read and time in columns:
+        raise FormulaError(
+            f"The terms read {time!r}, which is the name of the time axis here, and "
+            "the table has a column of that name. Rename the column or leave it out, "
+            "or name the axis otherwise: head=ss.heads.PAMM(time='t')."
         )
-    model.check(owner)
-    return model
+    return read
 
 
 def only_formula(formulas: list[str | None], owner: str) -> None:
@@ -145,3 +119,23 @@ def refuse_without_events(y: Surv, weight: np.ndarray | None, owner: str) -> Non
             f"{owner}: y has no event: all {len(y)} rows are censored, so there is "
             "nothing to learn from. Check how the event is coded."
         )
+
+
+def refuse_strata(y: Surv, owner: str) -> None:
+    """Refuse strata, where a head has no baseline hazard of each."""
+    if y.strata is not None:
+        raise TargetError(
+            f"{owner}: y has strata, which only the heads 'cox' and 'fine_gray' take. "
+            "Put the stratum into the terms, C(stratum), or into those of the scale."
+        )
+
+
+def default_times(times: np.ndarray, event: np.ndarray | None) -> np.ndarray:
+    """Give the distinct event times, thinned to 500 where there are more."""
+    seen = np.unique(times if event is None else times[event])
+    if len(seen) > _GRID:
+        seen = seen[np.linspace(0, len(seen) - 1, _GRID).round().astype(int)]
+    return seen
+
+
+_GRID = 500
