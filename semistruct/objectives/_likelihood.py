@@ -103,8 +103,8 @@ class CoxObjective(Objective):
     Reads ``"time"``, ``"event"`` and, where they are there, ``"entry"``, ``"strata"``
     and ``"weight"`` from a batch, each (B,). With C > 1 ``"event"`` is the number
     1 … C of the cause, 0 where censored, and ℓ the sum over the causes. The loss is
-    −ℓ / Σ w, and 0 without events. Cox (1975), doi:10.1093/biomet/62.2.269; Efron (1977),
-    doi:10.1080/01621459.1977.10480613.
+    −ℓ / Σ w, and 0 without events. Cox (1975), doi:10.1093/biomet/62.2.269; Efron
+    (1977), doi:10.1080/01621459.1977.10480613.
 
     Examples
     --------

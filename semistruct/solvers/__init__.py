@@ -8,7 +8,6 @@ from semistruct.solvers._cox_profile import cox_profile
 from semistruct.solvers._errors import RankDeficiencyError
 from semistruct.solvers._fine_gray import FineGrayFit, fit_fine_gray
 from semistruct.solvers._fine_gray_influence import BaselineSpread
-from semistruct.solvers._fine_gray_influence import BaselineSpread
 from semistruct.solvers._glm import fit_glm
 from semistruct.solvers._result import ExactFit
 from semistruct.solvers._risk_sets import RiskSets
