@@ -152,7 +152,8 @@ def scale(block: np.ndarray, header: Header, size: tuple[int, int]) -> torch.Ten
     NotFiniteError
         If a pixel is NaN or infinite.
     """
-    pixels = torch.from_numpy(block.astype(np.float32)).div_(SCALES[header.rule])
+    numbers = block.astype(np.float32, order="C")  # else later steps go in strides
+    pixels = torch.from_numpy(numbers).div_(SCALES[header.rule])
     if block.dtype.kind == "f":
         bad = ~torch.isfinite(pixels).flatten(1).all(dim=1)
         if bad.any():

@@ -293,7 +293,8 @@ class ImageColumn:
                 images.append(image)
             except ImageError as error:
                 raise located(self._place, labels[i], error) from error
-        return torch.stack(images)  # (m, C, H, W)
+        # (m, C, H, W); one row, as a lazy reader asks for, needs no copy
+        return images[0][None] if len(images) == 1 else torch.stack(images)
 
     def _scaled_block(
         self, cells: TensorArray, rows: np.ndarray, labels: Any

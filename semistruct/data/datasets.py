@@ -7,6 +7,7 @@ from semistruct.data._digits import (
     make_regression_digits,
     make_survival_digits,
 )
+from semistruct.data._shapes import make_captioned_shapes
 from semistruct.data._tables import load_mcycle, load_rossi
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "load_regression_digits",
     "load_rossi",
     "load_survival_digits",
+    "make_captioned_shapes",
     "make_regression_digits",
     "make_survival_digits",
 ]

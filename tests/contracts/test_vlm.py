@@ -41,7 +41,7 @@ def smallest(name: str) -> Any:
         if isinstance(value, ConvTower):
             towers[field.name] = ConvTower(dim=8, width=4, depth=1)
         elif isinstance(value, PatchTower):
-            towers[field.name] = PatchTower(dim=8, depth=2, heads=2, patch=2)
+            towers[field.name] = PatchTower(8, 2, 2, patch=2, pool=value.pool)
         elif isinstance(value, TextTower):
             towers[field.name] = TextTower(dim=8, depth=2, heads=2)
     small = {"hidden": 8, "dim": 8, "prototypes": 5, "decoder_dim": 8}
@@ -174,7 +174,9 @@ def test_towers_treat_rows_alone(name) -> None:
         with torch.no_grad():
             together = tower(rows[entry])
             alone = torch.cat([tower(row[None]) for row in rows[entry]])
-        assert together.shape == (N, 8)
+        config = system.config
+        size = config.image.features(FACTS) if entry == "image" else config.text.dim
+        assert together.shape == (N, size)
         torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
 
 

@@ -1,0 +1,78 @@
+"""Vision-language systems on shared blocks: self-supervised and dual encoders."""
+
+from semistruct.vlm._dual_encoder import DualEncoder
+from semistruct.vlm._load import load
+from semistruct.vlm._registry import SYSTEMS, get_system
+from semistruct.vlm._retrieval import linear_probe, nearest, recall_at
+from semistruct.vlm._self_supervised import SelfSupervised
+from semistruct.vlm._system import System, config_from_state, config_to_state
+from semistruct.vlm.components import ConvTower, Facts, PatchTower, TextTower, Views
+from semistruct.vlm.systems import (
+    ALIGN,
+    BYOL,
+    CLIP,
+    DINO,
+    MAE,
+    ALIGNConfig,
+    BYOLConfig,
+    CLIPConfig,
+    Data2VecImage,
+    Data2VecImageConfig,
+    Data2VecText,
+    Data2VecTextConfig,
+    DINOConfig,
+    Florence,
+    FlorenceConfig,
+    LiT,
+    LiTConfig,
+    MAEConfig,
+    SimCLR,
+    SimCLRConfig,
+    SwAV,
+    SwAVConfig,
+    VSEPlusPlus,
+    VSEPlusPlusConfig,
+)
+
+__all__ = [
+    "ALIGN",
+    "BYOL",
+    "CLIP",
+    "DINO",
+    "MAE",
+    "SYSTEMS",
+    "ALIGNConfig",
+    "BYOLConfig",
+    "CLIPConfig",
+    "ConvTower",
+    "DINOConfig",
+    "Data2VecImage",
+    "Data2VecImageConfig",
+    "Data2VecText",
+    "Data2VecTextConfig",
+    "DualEncoder",
+    "Facts",
+    "Florence",
+    "FlorenceConfig",
+    "LiT",
+    "LiTConfig",
+    "MAEConfig",
+    "PatchTower",
+    "SelfSupervised",
+    "SimCLR",
+    "SimCLRConfig",
+    "SwAV",
+    "SwAVConfig",
+    "System",
+    "TextTower",
+    "VSEPlusPlus",
+    "VSEPlusPlusConfig",
+    "Views",
+    "config_from_state",
+    "config_to_state",
+    "get_system",
+    "linear_probe",
+    "load",
+    "nearest",
+    "recall_at",
+]
