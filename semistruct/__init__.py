@@ -22,9 +22,11 @@ from semistruct.estimators import (
     WideDeepRegressor,
     analysis,
     compare,
+    compare_modalities,
     heads,
     load,
     pool,
+    systems,
 )
 
 __version__ = "0.1.0"
@@ -50,6 +52,7 @@ __all__ = [
     "analysis",
     "attribution",
     "compare",
+    "compare_modalities",
     "datasets",
     "exceptions",
     "families",
@@ -59,8 +62,11 @@ __all__ = [
     "metrics",
     "plots",
     "pool",
+    "report",
     "survival",
+    "systems",
     "terms",
+    "vlm",
 ]
 
 # imported when first used: matplotlib is not loaded by `import semistruct`
@@ -68,12 +74,16 @@ _LAZY = {
     "attribution": "semistruct.attribution",
     "plots": "semistruct.plots",
     "survival": "semistruct.survival",
+    "vlm": "semistruct.vlm",
 }
+_LAZY_FUNCTIONS = {"report": "semistruct.reporting"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return import_module(_LAZY[name])
+    if name in _LAZY_FUNCTIONS:
+        return getattr(import_module(_LAZY_FUNCTIONS[name]), name)
     raise AttributeError(f"module 'semistruct' has no attribute {name!r}")
 
 

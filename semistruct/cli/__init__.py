@@ -1,4 +1,4 @@
-"""The command line: ``semistruct demo``."""
+"""The command line: ``semistruct demo``, ``fit``, ``predict`` and ``report``."""
 
 from semistruct.cli._main import main
 

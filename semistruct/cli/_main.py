@@ -1,20 +1,19 @@
-"""Arguments of the command line, and its exit codes."""
+"""The command line's entry, and its exit codes."""
 
 from __future__ import annotations
 
-import argparse
 import sys
+import warnings
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import semistruct
 from semistruct.exceptions import SemistructError
 
-__all__ = ["main"]
+from ._parser import make_parser
 
-_EPILOG = """\
-exit codes: 0 all went well; 1 an error of the data or the model, told on stderr;
-2 wrong arguments; 130 stopped by Ctrl-C."""
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,17 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit code.
     """
-    parser = _parser()
+    parser = make_parser()
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help()
         return 2
     try:
-        from semistruct.cli._demo import run_demo
-
-        run_demo(Path(given.out), n=given.rows, seed=given.seed)
-    except SemistructError as error:
-        print(f"semistruct: {error}", file=sys.stderr)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            _run(given)
+    except (SemistructError, OSError) as error:
+        print(f"semistruct: {_one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("semistruct: stopped.", file=sys.stderr)
@@ -48,25 +47,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="semistruct",
-        description="Tables and images in one interpretable model.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    version = f"semistruct {semistruct.__version__}"
-    parser.add_argument("--version", action="version", version=version)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    demo = commands.add_parser(
-        "demo",
-        help="fit a survival model and a regression on real scans",
-        description="Fits a semi-structured survival model and a semi-structured "
-        "regression on the handwritten digits that scikit-learn ships, with simulated "
-        "covariates and outcomes of known truth; prints estimates beside the truth and "
-        "held-out scores, and writes pictures and a page.",
-    )
-    demo.add_argument("--out", default="demo", help="folder to write (default: demo)")
-    demo.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
-    demo.add_argument("--rows", type=int, default=1600, help="rows to simulate")
-    return parser
+def _run(given: Namespace) -> None:
+    if given.command == "demo":
+        from semistruct.cli._demo import run_demo
+
+        run_demo(Path(given.out), n=given.rows, seed=given.seed)
+        return
+    from semistruct.cli import _commands
+
+    run = {
+        "fit": _commands.run_fit,
+        "predict": _commands.run_predict,
+        "report": _commands.run_report,
+    }
+    run[given.command](given)
+
+
+def _show_warning(message: Any, category: type, *rest: Any) -> None:
+    print(f"semistruct: {_one_line(message)}", file=sys.stderr)
+
+
+def _one_line(message: Any) -> str:
+    """Join the lines of a message, but for carets that point to the line above."""
+    lines = [line.strip() for line in str(message).splitlines()]
+    return " ".join(line for line in lines if line.strip("^"))

@@ -1,8 +1,7 @@
 """Parametric terms as columns of the design, by formulaic.
 
-What formulaic evaluates are the texts of checked factors, with columns renamed to
-``column0_``, ``column1_``, …, in an environment that holds these columns and the
-allow-listed functions, and nothing else.
+Formulaic evaluates the texts of checked factors, columns renamed to ``column0_``, …,
+in an environment of these columns and the allow-listed functions, and nothing else.
 """
 
 from __future__ import annotations

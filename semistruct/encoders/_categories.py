@@ -16,6 +16,7 @@ from semistruct.exceptions import ParameterError
 __all__ = ["Categories", "Embedded", "check_cardinalities"]
 
 _WIDEST = 50
+_LOOKUP = ("levels", "shift", "unknown")  # of the columns of one width
 
 
 class Categories(nn.Module):
@@ -37,14 +38,35 @@ class Categories(nn.Module):
             torch.randn(codes - 1, d)
             for codes, d in zip(cardinalities, widths, strict=True)
         )
+        # columns of one width are looked up at once, in one table
+        self._alike = [
+            [j for j, own in enumerate(widths) if own == d]
+            for d in dict.fromkeys(widths)
+        ]
+        for g, columns in enumerate(self._alike):
+            levels = [cardinalities[j] - 1 for j in columns]
+            start = torch.tensor([0, *levels]).cumsum(0)
+            unknown = int(start[-1]) + torch.arange(len(columns))
+            values = (torch.tensor(levels), start[:-1] - 1, unknown)
+            for name, value in zip(_LOOKUP, values, strict=True):
+                self.register_buffer(f"_{name}_{g}", value, persistent=False)
 
     def forward(self, codes: Tensor) -> list[Tensor]:
         """Map codes (B, k) to k tensors (B, d)."""
-        found = []
-        for j, weight in enumerate(self.weights):
-            table = torch.cat([weight.mean(dim=0, keepdim=True), weight])
-            found.append(functional.embedding(codes[:, j].long(), table))
-        return found
+        codes = codes.long()
+        found: dict[int, Tensor] = {}
+        for g, columns in enumerate(self._alike):
+            levels, shift, unknown = (
+                self.get_buffer(f"_{name}_{g}") for name in _LOOKUP
+            )
+            table = torch.cat([self.weights[j] for j in columns])
+            means = torch.segment_reduce(table, "mean", lengths=levels, unsafe=True)
+            table = torch.cat([table, means])
+            own = codes if len(columns) == codes.shape[1] else codes[:, columns]
+            rows = torch.where(own > 0, own + shift, unknown)
+            vectors = functional.embedding(rows, table)  # (B, columns, d)
+            found.update(zip(columns, vectors.unbind(1), strict=True))
+        return [found[j] for j in range(len(self.weights))]
 
 
 class Embedded(nn.Module):

@@ -1,11 +1,17 @@
 """The scikit-learn façade, and questions to what it fitted."""
 
-from semistruct.estimators import analysis, heads
+from semistruct.estimators import analysis, heads, systems
 from semistruct.estimators._classifier import SemiStructuredClassifier
 from semistruct.estimators._compare import compare, pool
 from semistruct.estimators._gam import GAM
 from semistruct.estimators._inference import Bootstrap, CrossFit
 from semistruct.estimators._late_fusion import LateFusion
+from semistruct.estimators._modality_comparison import (
+    CorrectedTest,
+    compare_modalities,
+    corrected_resampled_ttest,
+)
+from semistruct.estimators._modality_report import ModalityComparison
 from semistruct.estimators._regressor import SemiStructuredRegressor
 from semistruct.estimators._state import load
 from semistruct.estimators._summary import Summary
@@ -15,8 +21,10 @@ from semistruct.estimators._wide_deep import WideDeepClassifier, WideDeepRegress
 __all__ = [
     "GAM",
     "Bootstrap",
+    "CorrectedTest",
     "CrossFit",
     "LateFusion",
+    "ModalityComparison",
     "SemiStructuredClassifier",
     "SemiStructuredRegressor",
     "SemiStructuredSurvival",
@@ -25,7 +33,10 @@ __all__ = [
     "WideDeepRegressor",
     "analysis",
     "compare",
+    "compare_modalities",
+    "corrected_resampled_ttest",
     "heads",
     "load",
     "pool",
+    "systems",
 ]

@@ -34,6 +34,7 @@ __all__ = ["AFTCurves", "AFTHead", "AFTModel"]
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _PANELS = 16
+_MOST = 1e130  # S is 0 long before; its square is finite
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class AFTHead(EventSplit, GlmHead):
 class AFTModel(SurvivalModel):
     """An accelerated failure time model of a family of times."""
 
+    ratio = "time ratio"
+    ratio_of = "loc"
+    interval = True
+
     def __init__(self, distribution: str = "weibull") -> None:
         self.distribution = distribution
 
@@ -58,10 +63,16 @@ class AFTModel(SurvivalModel):
     def title(self) -> str:
         return f"{self.distribution} accelerated failure time"
 
-    interval = True
+    @property
+    def likelihood(self) -> str:
+        return "accelerated failure time"  # densities of the same times
 
     def formulas(
-        self, formulas: Mapping[Any, Any], constant: Any, columns: Sequence[str]
+        self,
+        formulas: Mapping[Any, Any],
+        constant: Any,
+        columns: Sequence[str],
+        y: Surv | None,
     ) -> dict[Any, Any]:
         if self.distribution == "exponential" or None not in formulas:
             return dict(formulas)
@@ -103,6 +114,7 @@ class AFTCurves(Curves):
     """The family, from which every curve follows in closed form."""
 
     kind = "aft"
+    continuous = True
 
     def __init__(self, family: Censored, times: np.ndarray) -> None:
         self.family, self.times = family, times
@@ -114,11 +126,12 @@ class AFTCurves(Curves):
         return -rows.eta[:, 0]
 
     def quantile(self, rows: Rows, p: np.ndarray) -> np.ndarray:
-        return np.asarray(self.family.quantile(p[:, None], rows.eta)).T
+        with np.errstate(over="ignore"):  # inf is the quantile beyond all numbers
+            return np.asarray(self.family.quantile(p[:, None], rows.eta)).T
 
     def _fine(self) -> np.ndarray:
-        last = 10.0 * float(self.times[-1])
-        return np.union1d(self.times, np.linspace(0.0, last, 2001)[1:])
+        last = float(self.times[-1])
+        return np.union1d(self.times, np.geomspace(1e-6 * last, 1e3 * last, 1000))
 
     def restricted_mean(self, rows: Rows, horizon: float) -> np.ndarray:
         # t = horizon · u³ takes the steepness at 0 out of the integrand
@@ -126,7 +139,10 @@ class AFTCurves(Curves):
         half = 0.5 / _PANELS
         u = (edges[:-1, None] + half * (1.0 + _NODES)).ravel()
         weight = np.tile(_WEIGHTS * half, _PANELS) * 3.0 * u**2 * horizon
-        return self.survival(rows, horizon * u**3) @ weight
+        found = [
+            self.survival(part, horizon * u**3) @ weight for part in rows.parts(len(u))
+        ]
+        return np.concatenate(found)
 
     def band(
         self,
@@ -146,7 +162,7 @@ class AFTCurves(Curves):
                 hint="The covariance of the scale is not known otherwise.",
             )
         eta = rows.eta
-        hazard = self.family.cumulative_hazard(times, eta)
+        hazard = np.minimum(self.family.cumulative_hazard(times, eta), _MOST)
         slope = self._slopes(times, eta)  # (K, n, m)
         variance = np.einsum("anm,nab,bnm->nm", slope, rows.covariance(fit), slope)
         error = np.sqrt(np.maximum(variance, 0.0))
@@ -161,7 +177,9 @@ class AFTCurves(Curves):
         rate = -family.standard.log_survival(w, 1)[1]  # ∂Λ/∂w
         slopes = {"loc": -rate / scale[:, None], "scale": -rate * w}
         stacked = torch.stack([slopes[name] for name in family.parameters])
-        return torch.nan_to_num(stacked, nan=0.0).numpy()  # 0 · ∞ at t = 0
+        # 0 · ∞ at t = 0; where S is 0 the slope does not matter but has to be finite
+        slope = torch.nan_to_num(stacked, nan=0.0).clamp(-_MOST, _MOST)
+        return slope.numpy()
 
     def to_state(self) -> dict[str, Any]:
         family = self.family.to_state()

@@ -29,6 +29,7 @@ from semistruct.exceptions import (
 from semistruct.solvers import ExactFit, RankDeficiencyError
 
 from . import _input
+from ._auxiliary import Auxiliary
 from ._early import Split, fit_features, sources
 from ._features import Features
 from ._fitting import AdditiveFit, DeepSettings, fit_additive
@@ -88,8 +89,9 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
         self._check_parameters()
         frame = _input.as_frame(self, X, reset=True)
         columns = list(frame.columns)
-        formulas = self._formulas(_input.as_formulas(self.terms, columns), columns)
+        given = _input.as_formulas(self.terms, columns)
         y = self._check_y(y, len(frame))
+        formulas = self._formulas(given, columns, y)
         rows = {
             "sample_weight": _input.check_weight(self, sample_weight, len(frame)),
             "var_weights": _input.check_weight(
@@ -105,25 +107,25 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
             rows = {k: None if v is None else v[keep] for k, v in rows.items()}
         if hasattr(self, "missing_"):
             del self.missing_  # of an earlier fit
-        if self.missing == "indicator":
-            read = [term for structured, _ in split.values() for term in structured]
-            self.missing_ = MissingIndicator.fit(read, frame, rows["sample_weight"])
-            frame = self.missing_.transform(frame)
-            split = {k: (self.missing_.terms(s), d) for k, (s, d) in split.items()}
         weight = rows["sample_weight"]
         cases = getattr(y, "weights", None) if weight is None else weight
+        if self.missing == "indicator":
+            read = [term for structured, _ in split.values() for term in structured]
+            self.missing_ = MissingIndicator.fit(read, frame, cases)
+            frame = self.missing_.transform(frame)
+            split = {k: (self.missing_.terms(s), d) for k, (s, d) in split.items()}
         self.features_, split, encoders = self._fit_features(split, frame, cases)
         frame = self.features_.transform(frame)
         head = self._make_head(y, weight, rows["var_weights"], list(formulas))
         fitted_designs = {
-            name: head.fit_design(structured or (Linear("1"),), frame, weight)
+            name: head.fit_design(structured or (Linear("1"),), frame, cases)
             for name, (structured, _) in split.items()
         }
         # one formula serves every linear predictor
-        keys = [name if name in split else None for name in head.names]
+        keys = [str(name) if str(name) in split else None for name in head.names]
         designs = [fitted_designs[key] for key in keys]
         deep = _input.deep_targets([split[key][1] for key in keys])
-        self._check_rows(designs, weight, len(frame))
+        self._check_rows(designs, cases, len(frame))
         settings = DeepSettings(
             encoders=encoders,
             training=self.training or Training(),
@@ -137,6 +139,7 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
             groups=rows["groups"],
             max_bins=self.max_bins,
             modality_dropout=self.modality_dropout,
+            auxiliary=self._auxiliary(),
         )
         try:
             with warnings.catch_warnings():
@@ -169,9 +172,9 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
         return head, fitted
 
     def _formulas(
-        self, formulas: dict[Any, Any], columns: Sequence[str]
+        self, formulas: dict[Any, Any], columns: Sequence[str], y: Any = None
     ) -> dict[Any, Any]:
-        """Complete the formulas that were given."""
+        """Complete the formulas that were given; ``y`` is None before fit."""
         return formulas
 
     def _fit_features(
@@ -181,6 +184,10 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
         device = (self.training or Training()).device
         given = self.encoders or {}
         return fit_features(split, frame, given, weight, device)
+
+    def _auxiliary(self) -> Auxiliary | None:
+        """Give the further loss of the deep terms, where a system has one."""
+        return None
 
     def _provided(self) -> tuple[str, ...]:
         """Name columns that terms may read and the table need not have."""
@@ -245,8 +252,12 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
         names = [name for design in designs for name in design.names]
         text = fit.message
         if fit.diverging:
-            wild = [names[j] for j in fit.diverging]
-            text = text.replace(str(list(fit.diverging)), ", ".join(map(repr, wild)))
+            places = [(0, len(names)), *((at.start, at.stop) for at in fit.slices)]
+            for start, stop in places:  # of all, or of each cause
+                wild = [j for j in fit.diverging if start <= j < stop]
+                text = text.replace(
+                    str(wild), ", ".join(repr(names[j]) for j in wild) or str(wild)
+                )
         warnings.warn(
             f"{type(self).__name__}: {text}", ConvergenceWarning, stacklevel=4
         )
@@ -322,6 +333,7 @@ class SemiStructuredEstimator(FittedTerms, ReachingParams, ABC):
     # -- what a summary shows ---------------------------------------------------
 
     _ratio: str | None = None  # name of exp(coef), where it has one
+    _ratio_of: str | None = None  # the linear predictor that has it; None: all
 
     def _has_dispersion(self) -> bool:
         """Whether a dispersion is estimated, so that tests are t tests."""

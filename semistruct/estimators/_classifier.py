@@ -44,15 +44,16 @@ class SemiStructuredClassifier(ClassifierMixin, SemiStructuredEstimator):
         Encoder of each deep term, by its column.
     orthogonalize : {"global", "batch", "post_hoc", "none"}, default="global"
         How structured columns are taken out of the deep terms: once, over all rows of
-        fit; in each batch of training too (the paper's cell); after the fit, predictions
-        unchanged; or not.
+        fit; in each batch of training too (the paper's cell); after the fit, with
+        predictions unchanged; or not.
     strategy : {"joint", "two_stage", "backfit"}, default="joint"
         The structured part is fitted before the deep terms and again beside them
         ("joint"); before them only ("two_stage"); or in turns with them ("backfit").
-    inference : {"conditional", "last_layer", "cross_fit", "bootstrap"}, `CrossFit` or \
-`Bootstrap`, default="conditional"
-        What standard errors know of the deep terms: nothing; their last layer, a ridge
-        block of the same fit; networks that saw other rows; or refits of everything.
+    inference : str, `CrossFit` or `Bootstrap`, default="conditional"
+        What standard errors know of the deep terms: nothing ("conditional"); their last
+        layer, a ridge block of the same fit ("last_layer"); that they were learned, by
+        networks that saw other rows ("cross_fit") or by refits of everything
+        ("bootstrap").
     estimand : {"projection", "adjusted"}, default="projection"
         A coefficient is the effect of its covariate without adjustment for the deep
         terms, or at fixed deep features (gaussian, with ``inference="cross_fit"``).

@@ -77,7 +77,7 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
             f"compare: the models have other targets ({', '.join(sorted(kinds))}); "
             "their likelihoods cannot be compared."
         )
-    if len({model.target_digest_ for model in models}) > 1:
+    if len({_digest(model) for model in models}) > 1:
         raise DataError(
             "compare: the models were fitted to other targets or to other rows; their "
             "likelihoods cannot be compared. Fit them to the same y."
@@ -96,6 +96,11 @@ def compare(*models: Any, names: Sequence[str] | None = None) -> pd.DataFrame:
         for label, model in zip(labels, models, strict=True)
     ]
     return compare_fits(rows)
+
+
+def _digest(model: Any) -> str:
+    """Name what the likelihood is of: of censored times more than their values."""
+    return str(getattr(model, "likelihood_digest_", model.target_digest_))
 
 
 def _parameters(model: Any) -> float:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from semistruct._core.step import StepFunction
+from semistruct.exceptions import ParameterError
 from semistruct.inference import (
     CoxBaseline,
     CurveBand,
@@ -21,7 +23,7 @@ from semistruct.inference import (
 )
 from semistruct.solvers import ExactFit
 
-from ._curves import Curves, Rows, on_times, plain, register_curves
+from ._curves import Curves, Rows, bounded, plain, register_curves
 
 __all__ = ["CoxCurves"]
 
@@ -61,11 +63,13 @@ class CoxCurves(Curves):
         return cls(baselines, causes)
 
     def baseline(self) -> dict[Any, StepFunction]:
-        """Give the cumulative baseline hazard of each stratum, at η = 0."""
-        base = self.baselines[0]
-        factor = np.exp(-base.level)
+        """Give the cumulative baseline hazard of each (cause and) stratum, at η = 0."""
+        causes = self.causes or (None,)
         return {
-            label: StepFunction(s.times, s.hazard * factor, before=0.0)
+            (cause, label) if self.causes else label: StepFunction(
+                s.times, s.hazard * np.exp(-base.level), before=0.0
+            )
+            for cause, base in zip(causes, self.baselines, strict=True)
             for label, s in base.strata.items()
         }
 
@@ -75,14 +79,22 @@ class CoxCurves(Curves):
         """Give the cumulative hazard of predictor k, (n, m)."""
         base = self.baselines[k]
         values = np.empty((len(eta), len(times)))
-        for label, part in base.strata.items():
-            here = np.array([x == label for x in labels], dtype=bool)
-            values[here] = StepFunction(part.times, part.hazard, before=0.0)(times)
+        at = pd.Index(list(base.strata), dtype=object).get_indexer(
+            pd.Index(labels, dtype=object)
+        )
+        for s, part in enumerate(base.strata.values()):
+            step = StepFunction(part.times, part.hazard, before=0.0)
+            values[at == s] = step(times)
         values *= np.exp(eta[:, k] - base.level)[:, None]
         return values
 
+    def _eta(self, rows: Rows) -> np.ndarray:
+        """Give the linear predictors (n, C), not so far out that curves overflow."""
+        levels = np.array([base.level for base in self.baselines])
+        return bounded(rows.eta - levels) + levels
+
     def cumulative_hazard(self, rows: Rows, times: np.ndarray) -> np.ndarray:
-        eta, labels = rows.eta, rows.labels
+        eta, labels = self._eta(rows), rows.labels
         total = self._hazard(0, eta, labels, times)
         for k in range(1, len(self.baselines)):
             total += self._hazard(k, eta, labels, times)
@@ -96,7 +108,8 @@ class CoxCurves(Curves):
             for base in self.baselines
         ]
         levels = [base.level for base in self.baselines]
-        found = cox_incidence(hazards, rows.eta - levels, times, strata=rows.strata)
+        ratio = bounded(rows.eta - levels)
+        found = cox_incidence(hazards, ratio, times, strata=rows.strata)
         return dict(zip(self.causes, found.causes, strict=True))
 
     def incidence_band(
@@ -111,7 +124,7 @@ class CoxCurves(Curves):
         return cox_incidence_band(
             self.baselines,
             rows.predictor.matrices(rows.frame),
-            rows.eta,
+            self._eta(rows),
             fit.cov,
             self.causes.index(cause),
             times,
@@ -132,33 +145,49 @@ class CoxCurves(Curves):
         level: float,
         transform: str,
     ) -> CurveBand:
-        if self.causes:
-            return super().band(rows, fit, times, level, transform)
-        band = cox_survival_band(
-            self.baselines[0],
-            rows.predictor.matrices(rows.frame)[0],
-            rows.eta[:, 0],
-            fit.cov,
-            strata=rows.strata,
-            level=level,
-            transform=transform,
-            index=rows.frame.index,
-        )
-        return on_times(band, times)
+        """Give S(t | x) with limits; hazards of causes are independent."""
+        hazard = self.cumulative_hazard(rows, times)
+        parts = [
+            self._hazard_error(part, fit, times) for part in rows.parts(len(self.times))
+        ]
+        error = np.concatenate(parts)
+        return self._limits(rows, times, hazard, error, level, transform)
+
+    def _hazard_error(self, rows: Rows, fit: ExactFit, times: np.ndarray) -> np.ndarray:
+        """Give the standard error of Λ(t | x), the sum over the causes."""
+        matrices, eta = rows.predictor.matrices(rows.frame), self._eta(rows)
+        variance = np.zeros((len(rows.frame), len(times)))
+        for k, (base, at) in enumerate(zip(self.baselines, fit.slices, strict=True)):
+            own = cox_survival_band(
+                base, matrices[k], eta[:, k], fit.cov[at, at], strata=rows.strata
+            )
+            variance += own.std_error(times) ** 2
+        return np.sqrt(variance)
 
     def restricted_mean_error(
         self, rows: Rows, fit: ExactFit, horizon: float
     ) -> np.ndarray:
         if self.causes:
-            return super().restricted_mean_error(rows, fit, horizon)
-        return cox_restricted_mean_error(
-            self.baselines[0],
-            rows.predictor.matrices(rows.frame)[0],
-            rows.eta[:, 0],
-            fit.cov,
-            horizon,
-            strata=rows.strata,
-        )
+            raise ParameterError(
+                parameter="y",
+                owner="predict_restricted_mean_interval",
+                allowed="for head='cox' events of one cause",
+                given=f"the causes {list(self.causes)}",
+                hint="head='pamm' has it for competing risks, or fit any event: "
+                "Surv(time, event).",
+            )
+        parts = [
+            cox_restricted_mean_error(
+                self.baselines[0],
+                part.predictor.matrices(part.frame)[0],
+                self._eta(part)[:, 0],
+                fit.cov,
+                horizon,
+                strata=part.strata,
+            )
+            for part in rows.parts(len(self.times))
+        ]
+        return np.concatenate(parts)
 
     def to_state(self) -> dict[str, Any]:
         return {

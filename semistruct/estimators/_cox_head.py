@@ -16,18 +16,21 @@ import torch
 from semistruct._core.surv import Surv
 from semistruct._core.validation import check_bool, check_choice
 from semistruct.design import DesignOperator, StructuredDesign
-from semistruct.exceptions import ParameterError, TargetError
 from semistruct.inference import RiskRows, cox_covariance, score_residuals
 from semistruct.networks import SemiStructuredNetwork
 from semistruct.objectives import CoxObjective, Objective
 from semistruct.solvers import ExactFit, RiskSets, combine_fits, fit_cox_on, risk_sets
 
 from ._cox_curves import CoxCurves
-from ._event_split import EventSplit
+from ._event_split import EventSplit, cause_codes
 from ._fitting import AdditiveFit
-from ._survival_model import SurvivalModel, refuse_without_events
+from ._survival_model import (
+    SurvivalModel,
+    check_formulas,
+    refuse_without_events,
+)
 
-__all__ = ["CoxHead", "CoxModel"]
+__all__ = ["CoxHead", "CoxModel", "survival_tensors"]
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,10 @@ class CoxHead(EventSplit):
         for k, matrix in enumerate(matrices):
             eta = fit.linear_predictor[:, k]
             rows = RiskRows(self.sets[k], np.asarray(matrix), eta)
-            columns.append(score_residuals(rows))
+            own = np.zeros(matrix.shape)  # of rows that are never at risk, too
+            at_risk = self.sets[k].rows
+            own[at_risk] = score_residuals(rows)[at_risk]
+            columns.append(own)
         scores = np.hstack(columns)
         return scores if self.weight is None else scores * self.weight[:, None]
 
@@ -161,6 +167,10 @@ class CoxModel(SurvivalModel):
         robust = ", robust covariance" if self.covariance == "robust" else ""
         return f"Cox, {self.ties.capitalize()}'s ties{firth}{robust}"
 
+    @property
+    def likelihood(self) -> str:
+        return self.title.removesuffix(", robust covariance")
+
     def check(self, owner: str) -> None:
         check_bool(self.firth, parameter="firth", owner=owner)
         allowed = ("model", "robust")
@@ -180,37 +190,6 @@ class CoxModel(SurvivalModel):
 
     def make_curves(self, head: CoxHead, fitted: AdditiveFit) -> CoxCurves:
         return CoxCurves.fit(head.sets, fitted.matrices, fitted.exact, head.causes)
-
-
-def cause_codes(y: Surv, causes: Sequence[Any]) -> np.ndarray:
-    """Give 1 … C for the cause of a row's event, 0 where it is censored."""
-    codes = np.zeros(len(y), dtype=np.int16)
-    assert y.cause is not None
-    labels = y.cause.tolist()
-    for k, cause in enumerate(causes, start=1):
-        codes[y.event & np.array([c == cause for c in labels])] = k
-    return codes
-
-
-def check_formulas(
-    formulas: Sequence[str | None], causes: Sequence[Any], owner: str
-) -> None:
-    """Refuse a dict of formulas that is not one for each cause."""
-    named = [name for name in formulas if name is not None]
-    if not named:
-        return
-    if not causes:
-        raise ParameterError(
-            parameter="terms",
-            owner=owner,
-            allowed="one formula, not a dict of formulas",
-            given=named,
-        )
-    if set(named) != set(causes):
-        raise TargetError(
-            f"{owner}: terms has formulas for {named}, but the causes of y are "
-            f"{list(causes)}. Give one formula, or one for each cause."
-        )
 
 
 def survival_tensors(

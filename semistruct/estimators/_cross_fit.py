@@ -122,11 +122,7 @@ def _out_of_fold(
         matrices = [matrix[other] for matrix in structured.matrices]
         offset = structured.offset[other]
         warm = fold_head.fit_exact(matrices, structured.designs, offset)
-        part = replace(
-            stage,
-            frame=stage.frame.iloc[other],
-            settings=replace(settings, orthogonalize=settings.orthogonalize),
-        )
+        part = replace(stage, frame=stage.frame.iloc[other])
         network = part.network(
             head.n_predictors, fold_head.units(warm).tolist(), init_seed
         )

@@ -6,6 +6,7 @@ Letters: n rows, m times, q probabilities.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -29,11 +30,18 @@ from ._delta import delta_error
 __all__ = [
     "Curves",
     "Rows",
+    "bounded",
     "curves_from_state",
+    "exponential_area",
     "on_times",
     "plain",
     "register_curves",
 ]
+
+
+_CELLS = 1 << 22  # numbers of one array of rows and times
+_BOUND = 300.0
+_TINY = 1e-300
 
 
 class Rows(NamedTuple):
@@ -47,6 +55,14 @@ class Rows(NamedTuple):
     def labels(self) -> list[Any]:
         """Stratum of each row, None without strata."""
         return [None] * len(self.frame) if self.strata is None else self.strata
+
+    def parts(self, width: int) -> Iterator[Rows]:
+        """Divide into parts, so that arrays of ``width`` columns stay small."""
+        step = max(1, _CELLS // max(width, 1))
+        for start in range(0, len(self.frame), step):
+            at = slice(start, start + step)
+            strata = None if self.strata is None else self.strata[at]
+            yield Rows(self.predictor, self.frame.iloc[at], strata)
 
     @property
     def eta(self) -> np.ndarray:
@@ -73,6 +89,7 @@ class Curves(ABC):
     """
 
     kind: ClassVar[str]
+    continuous: ClassVar[bool] = False  # in time; steps otherwise
     times: np.ndarray
     causes: tuple[Any, ...] = ()
     labels: tuple[Any, ...] = (None,)
@@ -130,17 +147,24 @@ class Curves(ABC):
 
     def quantile(self, rows: Rows, p: np.ndarray) -> np.ndarray:
         """Give the times by which shares p have had the event, (n, q)."""
-        return survival_quantile(self._step(rows), p).to_numpy()
+        found = [
+            survival_quantile(self._step(part), p).to_numpy()
+            for part in rows.parts(len(self.times))
+        ]
+        return np.concatenate(found)
 
     def quantile_limits(
         self, rows: Rows, fit: ExactFit, p: np.ndarray, level: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Give the quantiles of the limits of the curve, (n, q) each."""
-        band = self.band(rows, fit, self._fine(), level, "log-log")
-        found = [
-            survival_quantile(curve, p).to_numpy() for curve in (band.lower, band.upper)
-        ]
-        return found[0], found[1]
+        times = self._fine()
+        find = _crossing if self.continuous else survival_quantile
+        lower, upper = [], []
+        for part in rows.parts(len(times)):
+            band = self.band(part, fit, times, level, "log-log")
+            lower.append(np.asarray(find(band.lower, p)))
+            upper.append(np.asarray(find(band.upper, p)))
+        return np.concatenate(lower), np.concatenate(upper)
 
     def _fine(self) -> np.ndarray:
         """Give the times at which limits of a quantile are looked for."""
@@ -158,7 +182,11 @@ class Curves(ABC):
 
     def restricted_mean(self, rows: Rows, horizon: float) -> np.ndarray:
         """Give ∫ S(t | x) dt from 0 to the horizon, (n,)."""
-        return restricted_mean(self._step(rows), horizon).to_numpy()
+        found = [
+            restricted_mean(self._step(part), horizon).to_numpy()
+            for part in rows.parts(len(self.times))
+        ]
+        return np.concatenate(found)
 
     def band(
         self,
@@ -172,7 +200,7 @@ class Curves(ABC):
         raise ParameterError(
             parameter="head",
             owner="predict_survival_band",
-            allowed="a head with an exact fit of its curve",
+            allowed="a head whose curve is fitted exactly, without competing risks",
             given=self.kind,
         )
 
@@ -210,6 +238,27 @@ def curves_from_state(state: dict[str, Any]) -> Curves:
     return _KINDS[state["kind"]].from_state(state)
 
 
+def _crossing(curve: StepFunction, p: np.ndarray) -> np.ndarray:
+    """Give the times (n, q) at which curves, known at some times, fall to 1 − p.
+
+    Between two times, and before the first, log S is taken as linear.
+    """
+    times = np.concatenate([[0.0], curve.times])
+    hazard = np.pad(-np.log(np.maximum(curve.values, _TINY)), ((0, 0), (1, 0)))
+    rows = np.arange(len(hazard))
+    found = []
+    for asked in -np.log1p(-p):
+        above = hazard >= asked
+        after = np.maximum(above.argmax(axis=1), 1)
+        low, high = hazard[rows, after - 1], hazard[rows, after]
+        share = np.divide(
+            asked - low, high - low, out=np.ones(len(rows)), where=high > low
+        )
+        at = times[after - 1] + share * (times[after] - times[after - 1])
+        found.append(np.where(above.any(axis=1), at, np.inf))
+    return np.stack(found, axis=1)
+
+
 def _curve_band(
     rows: Rows, times: np.ndarray, values: tuple[np.ndarray, ...], before: float
 ) -> CurveBand:
@@ -217,6 +266,26 @@ def _curve_band(
     firsts = (before, 0.0, before, before)
     pairs = zip(values, firsts, strict=True)
     return CurveBand(*(StepFunction(times, v, f, rows.frame.index) for v, f in pairs))
+
+
+def bounded(eta: np.ndarray) -> np.ndarray:
+    """Bound log hazards so that their exponentials, and squares of them, are finite.
+
+    At ±300 a survival probability is 0 or 1 to the last digit.
+    """
+    return np.clip(eta, -_BOUND, _BOUND)
+
+
+def exponential_area(growth: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Give Σ_j ∫ S(t) dt where Λ grows by ``growth`` (n, J) over ``width``, linearly.
+
+    An interval adds S(s_j) w_j (1 − exp(−g_j)) / g_j, whose limit is S(s_j) w_j.
+    """
+    before = np.cumsum(growth, axis=1) - growth
+    share = np.divide(
+        -np.expm1(-growth), growth, out=np.ones_like(growth), where=growth > 1e-12
+    )
+    return (np.exp(-before) * share * width).sum(axis=1)
 
 
 def on_times(band: CurveBand, times: np.ndarray) -> CurveBand:

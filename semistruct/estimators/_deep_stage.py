@@ -47,6 +47,7 @@ class DeepSettings:
     inference: Any = "conditional"  # resolved
     estimand: str = "projection"
     owner: str = "the estimator"
+    auxiliary: Any = None  # an Auxiliary: a further loss of the deep terms
 
 
 @dataclass(frozen=True)

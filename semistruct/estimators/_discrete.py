@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from semistruct._core.terms import Linear
 from semistruct._core.time_grid import CENSORING, SCHEMES, TimeGrid
 from semistruct._core.validation import check_choice, check_number
 from semistruct.design import PersonPeriod
-from semistruct.exceptions import ParameterError
+from semistruct.exceptions import ParameterError, TargetError
 from semistruct.families import MTLR, PMF, Bernoulli, LogisticHazard
 
 from ._curves import Curves
@@ -21,6 +22,8 @@ from ._discrete_head import IntervalsHead, ProportionalHead
 from ._fitting import AdditiveFit
 from ._survival_model import (
     SurvivalModel,
+    check_cuts,
+    check_time_name,
     only_formula,
     reads_time,
     refuse_causes,
@@ -47,7 +50,9 @@ class Discrete(SurvivalModel):
         learn from the mean over intervals; a censored row has survived the interval
         whose midpoint it reached.
     cuts : int or array-like of shape (J,), default=10
-        Ends of the intervals, or their number. Later events are censored there.
+        Ends of the intervals, or their number. Later events are censored there, and
+        curves are constant after the last; intervals after the end of follow-up are
+        left out.
     grid : {"events", "kaplan_meier", "equidistant"}, default="events"
         How a number of cuts is placed.
     effects : {"proportional", "varying"}, default="proportional"
@@ -137,24 +142,36 @@ class Discrete(SurvivalModel):
         check_number(
             self.sigma, parameter="sigma", owner="Discrete", low=0, closed="neither"
         )
-        if isinstance(self.cuts, bool | str):
+        check_time_name(self.time, "Discrete")
+        whole = isinstance(self.cuts, int | np.integer)
+        if isinstance(self.cuts, bool) or (whole and self.cuts < 1):
             raise ParameterError(
                 parameter="cuts",
                 owner="Discrete",
                 allowed="a number of intervals >= 1, or their ends",
                 given=self.cuts,
             )
+        if not whole:
+            check_cuts(self.cuts, "Discrete")
 
     def formulas(
-        self, formulas: Mapping[Any, Any], constant: Any, columns: Sequence[str]
+        self,
+        formulas: Mapping[Any, Any],
+        constant: Any,
+        columns: Sequence[str],
+        y: Surv | None,
     ) -> dict[Any, Any]:
         """Add a baseline of each interval where no term reads the time."""
         if not self._proportional:
             return dict(formulas)
+        baseline: tuple[Linear, ...] = (Linear(f"C({self.time})"),)
+        # a target without events has an error of its own
+        if y is not None and y.event.any() and self._target(y)[0].n_intervals == 1:
+            baseline = ()
         return {
             name: terms
             if reads_time(terms, self.time, columns)
-            else (*terms, Linear(f"C({self.time})"))
+            else (*terms, *baseline)
             for name, terms in formulas.items()
         }
 
@@ -170,12 +187,8 @@ class Discrete(SurvivalModel):
         refuse_without_events(y, weight, owner)
         if self.loss not in ("pmf", "deephit"):
             refuse_causes(y, owner)
-        time, code = y.to_pycox()
-        if len(y.causes) < 2:
-            code = (code > 0).astype(np.int64)
-        grid = self._grid(time, code)
-        censored = CENSORING[1] if self.loss == "multisurv" else CENSORING[0]
-        target = grid.target(time, code, y.entry, censored=censored)
+        grid, target = self._target(y)
+        _check_at_risk(grid, target, owner)
         options = {"loss": self.loss, "alpha": self.alpha, "sigma": self.sigma}
         if self._proportional:
             return ProportionalHead(
@@ -202,11 +215,19 @@ class Discrete(SurvivalModel):
             options={**options, "cuts": grid.cuts},
         )
 
-    def _grid(self, time: np.ndarray, code: np.ndarray) -> TimeGrid:
+    def _target(self, y: Surv) -> tuple[TimeGrid, np.ndarray]:
+        """Give the intervals, and how many of them each row has survived."""
+        time, code = y.to_pycox()
+        if len(y.causes) < 2:
+            code = (code > 0).astype(np.int64)
         if np.ndim(self.cuts) > 0:
-            return TimeGrid(self.cuts)
-        check_number(self.cuts, parameter="cuts", owner="Discrete", low=1, integer=True)
-        return TimeGrid.fit(time, code, int(self.cuts), self.grid)
+            grid = TimeGrid(check_cuts(self.cuts, "Discrete"))
+        else:
+            grid = TimeGrid.fit(time, code, int(self.cuts), self.grid)
+        censored = CENSORING[1] if self.loss == "multisurv" else CENSORING[0]
+        target = grid.target(time, code, y.entry, censored=censored)
+        last = max(int(_ends(target).max()), 1)
+        return TimeGrid(grid.cuts[:last]), target
 
     def make_curves(self, head: Any, fitted: AdditiveFit) -> Curves:
         if isinstance(head, ProportionalHead):
@@ -215,12 +236,43 @@ class Discrete(SurvivalModel):
         return IntervalsCurves(head.options["cuts"], head.family, causes)
 
 
+def _ends(target: np.ndarray) -> np.ndarray:
+    """Count the intervals that begin before a row leaves, (n,)."""
+    return (target[:, 0] + (target[:, 1] > 0)).astype(int)
+
+
+def _check_at_risk(grid: TimeGrid, target: np.ndarray, owner: str) -> None:
+    """Refuse a target without an event on the grid, or with an empty interval."""
+    if not (target[:, 1] > 0).any():
+        raise TargetError(
+            f"{owner}: Discrete: no event lies before the last cut, "
+            f"{grid.cuts[-1]:g}, so there is nothing to learn from. Give later cuts."
+        )
+    ends, size = _ends(target), grid.n_intervals + 1
+    begins = np.zeros_like(ends)
+    if target.shape[1] == 3:
+        begins = target[:, 2].astype(int)
+    change = np.bincount(begins, minlength=size) - np.bincount(ends, minlength=size)
+    empty = np.flatnonzero(np.cumsum(change)[:-1] == 0)
+    if empty.size:
+        j = int(empty[0])
+        raise TargetError(
+            f"{owner}: Discrete: no row is at risk in all of the interval "
+            f"({grid.starts[j]:g}, {grid.cuts[j]:g}], so its hazard cannot be "
+            "estimated. Give other cuts; with late entry, count the time from the "
+            "first one on."
+        )
+
+
 def _long_rows(grid: TimeGrid, target: np.ndarray) -> PersonPeriod:
     """Give the intervals in which a row is at risk; ``target`` is that of the grid."""
     edges = np.concatenate([[0.0], grid.cuts])
-    survived, event = target[:, 0].astype(int), target[:, 1] > 0
-    entry = None
-    if target.shape[1] == 3:
-        entry = edges[target[:, 2].astype(int)]
-    ends = edges[survived + event]
-    return PersonPeriod.build(ends, event, entry, grid.cuts)
+    event = target[:, 1] > 0
+    ends = edges[_ends(target)]
+    if target.shape[1] == 2:
+        return PersonPeriod.build(ends, event, None, grid.cuts)
+    entry = edges[target[:, 2].astype(int)]
+    rows = np.flatnonzero(entry < ends)  # others are at risk in no whole interval
+    period = PersonPeriod.build(ends[rows], event[rows], entry[rows], grid.cuts)
+    row = rows[period.row].astype(np.int32)
+    return replace(period, row=row, n_rows=len(target))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from semistruct.design import PersonPeriod, PersonPeriodDesign
 from semistruct.families import (
@@ -22,7 +23,14 @@ from semistruct.families import (
 from semistruct.inference import CurveBand, piecewise_cumulative_hazard_error
 from semistruct.solvers import ExactFit
 
-from ._curves import Curves, Rows, plain, register_curves
+from ._curves import (
+    Curves,
+    Rows,
+    bounded,
+    exponential_area,
+    plain,
+    register_curves,
+)
 from ._person_period_head import own_columns
 from ._piecewise_curves import PiecewiseCurves
 
@@ -34,6 +42,7 @@ _TINY = 1e-300
 class _Discrete(Curves):
     """Survival at the ends of intervals; the hazard is constant inside them."""
 
+    continuous = True
     cuts: np.ndarray
 
     @abstractmethod
@@ -41,12 +50,40 @@ class _Discrete(Curves):
         """Give log S at the cuts, (n, J)."""
 
     def cumulative_hazard(self, rows: Rows, times: np.ndarray) -> np.ndarray:
-        return -np.log(np.maximum(self.survival(rows, times), _TINY))
+        if self.causes:
+            return -np.log(np.maximum(self.survival(rows, times), _TINY))
+        hazard = np.pad(-self.log_survival(rows), ((0, 0), (1, 0)))
+        at = self._at(times)
+        low = np.minimum(at.astype(int), len(self.cuts) - 1)
+        share = at - low
+        return (1.0 - share) * hazard[:, low] + share * hazard[:, low + 1]
 
     def survival(self, rows: Rows, times: np.ndarray) -> np.ndarray:
-        how = "constant_density" if self.causes else "constant_hazard"
+        if not self.causes:
+            return super().survival(rows, times)
         curves = np.exp(self.log_survival(rows))
-        return interpolate_survival(self.cuts, curves, times, how=how)
+        return interpolate_survival(self.cuts, curves, times)
+
+    def quantile(self, rows: Rows, p: np.ndarray) -> np.ndarray:
+        edges = np.concatenate([[0.0], self.cuts])
+        if self.causes:  # S is linear between the cuts, otherwise log S is
+            reached, asked = 1.0 - self.survival(rows, edges), p
+        else:
+            reached, asked = self.cumulative_hazard(rows, edges), -np.log1p(-p)
+        return np.stack([np.interp(asked, own, edges, right=np.inf) for own in reached])
+
+    def _fine(self) -> np.ndarray:
+        last = float(self.cuts[-1])
+        return np.union1d(self.times, np.linspace(0.0, last, 2001)[1:])
+
+    def restricted_mean(self, rows: Rows, horizon: float) -> np.ndarray:
+        edges = np.concatenate([[0.0], self.cuts[self.cuts < horizon], [horizon]])
+        width = np.diff(edges)
+        if self.causes:
+            curve = self.survival(rows, edges)
+            return 0.5 * (curve[:, :-1] + curve[:, 1:]) @ width
+        growth = np.diff(self.cumulative_hazard(rows, edges), axis=1)
+        return exponential_area(growth, width)
 
     def risk(self, rows: Rows) -> np.ndarray:
         return np.log(np.maximum(-self.log_survival(rows)[:, -1], _TINY))
@@ -71,8 +108,9 @@ class ProportionalCurves(_Discrete):
         """Give −log(1 − h) in each interval and its derivative in η, (n, J)."""
         eta = self._long.predictors(rows)[0]
         if self.link == "cloglog":
-            return np.exp(eta), np.exp(eta)
-        return np.logaddexp(0.0, eta), 1.0 / (1.0 + np.exp(-eta))
+            hazard = np.exp(bounded(eta))
+            return hazard, hazard
+        return np.logaddexp(0.0, eta), expit(eta)
 
     def log_survival(self, rows: Rows) -> np.ndarray:
         return -np.cumsum(self._growth(rows)[0], axis=1)

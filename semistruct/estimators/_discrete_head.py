@@ -95,6 +95,10 @@ class IntervalsHead(EventSplit, GlmHead):
         assert self.given is not None
         return self.given
 
+    def _intervals(self) -> tuple[np.ndarray, ...]:
+        assert self.options is not None
+        return (self.options["cuts"],)
+
     def objective(self, network: SemiStructuredNetwork, fit: ExactFit) -> Objective:
         assert isinstance(self.family, DiscreteTimeFamily)
         assert self.options is not None

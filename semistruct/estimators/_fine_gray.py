@@ -14,7 +14,7 @@ import torch
 
 from semistruct._core.surv import Surv
 from semistruct._core.validation import check_choice
-from semistruct.design import DesignOperator, StructuredDesign
+from semistruct.design import DesignOperator
 from semistruct.exceptions import ParameterError, TargetError
 from semistruct.inference import CurveBand, fine_gray_band, fine_gray_incidence
 from semistruct.metrics import CensoringDistribution
@@ -23,8 +23,8 @@ from semistruct.objectives import FineGrayObjective, Objective
 from semistruct.solvers import BaselineSpread, ExactFit, FineGrayFit, fit_fine_gray
 
 from ._cox_head import survival_tensors
-from ._curves import Curves, Rows, on_times, plain, register_curves
-from ._event_split import EventSplit
+from ._curves import Curves, Rows, bounded, on_times, plain, register_curves
+from ._event_split import EventSplit, cause_codes
 from ._fitting import AdditiveFit
 from ._survival_model import SurvivalModel, only_formula
 
@@ -55,14 +55,17 @@ class FineGrayHead(EventSplit):
     @property
     def codes(self) -> np.ndarray:
         """1 for an event of the cause, 2 for another, 0 for censored."""
-        assert self.y.cause is not None
-        own = np.array([c == self.cause for c in self.y.cause.tolist()])
+        own = cause_codes(self.y, (self.cause,)) == 1
         return np.where(self.y.event, np.where(own, 1, 2), 0)
+
+    @property
+    def n_events(self) -> int:
+        return int((self.codes == 1).sum())
 
     def fit_exact(
         self,
         matrices: Sequence[np.ndarray | DesignOperator],
-        designs: Sequence[StructuredDesign],
+        designs: Sequence[Any],
         offset: np.ndarray,
     ) -> ExactFit:
         (design,), (matrix,) = designs, matrices
@@ -110,7 +113,7 @@ class FineGrayHead(EventSplit):
                 "FineGray: deep terms are fitted without late entry only. Leave out "
                 "the entry of y, or take head='pamm', which has all causes and entries."
             )
-        g = CensoringDistribution.fit(Surv(y.time, y.event))
+        g = CensoringDistribution.fit(Surv(y.time, y.event, weights=self.weight))
         remaining = np.asarray(g(y.time, left=True))
         tensors = survival_tensors(y, fit, self.codes, self.weight)
         return tensors | {"remaining": torch.as_tensor(remaining)}
@@ -120,6 +123,14 @@ class FineGrayHead(EventSplit):
 
     def held_out_dispersion(self, fit: ExactFit, held_out: np.ndarray) -> ExactFit:
         return fit
+
+
+@dataclass(frozen=True)
+class _Nothing:
+    """A design without columns."""
+
+    penalties: tuple[Any, ...] = ()
+    constraints: tuple[Any, ...] = ()
 
 
 class FineGray(SurvivalModel):
@@ -196,7 +207,13 @@ class FineGray(SurvivalModel):
 
     def make_curves(self, head: FineGrayHead, fitted: AdditiveFit) -> FineGrayCurves:
         (found,) = head.found
-        return FineGrayCurves(self.cause, found.baseline, found.level, found.spread())
+        coef, eta = fitted.exact.coef, fitted.exact.linear_predictor
+        if not np.array_equal(found.fit.linear_predictor, eta):
+            # what was fitted last had not the deep terms beside it
+            head.fit_exact([np.empty((len(eta), 0))], [_Nothing()], eta)
+            (found,) = head.found
+        spread = found.spread() if np.array_equal(found.fit.coef, coef) else {}
+        return FineGrayCurves(self.cause, found.baseline, found.level, spread)
 
 
 @register_curves
@@ -227,9 +244,8 @@ class FineGrayCurves(Curves):
         )
 
     def incidence(self, rows: Rows, times: np.ndarray) -> dict[Any, np.ndarray]:
-        values = fine_gray_incidence(
-            self.baseline, rows.eta[:, 0] - self.level, times, strata=rows.strata
-        )
+        ratio = bounded(rows.eta[:, 0] - self.level)
+        values = fine_gray_incidence(self.baseline, ratio, times, strata=rows.strata)
         return {self.causes[0]: values}
 
     def incidence_band(
@@ -241,11 +257,19 @@ class FineGrayCurves(Curves):
         level: float,
         transform: str,
     ) -> CurveBand:
+        if not self.spread:
+            raise ParameterError(
+                parameter="strategy",
+                owner="predict_cumulative_incidence_band",
+                allowed="for FineGray a fit of all coefficients beside the deep terms",
+                given="two_stage, or inference='last_layer'",
+                hint="Fit with strategy='joint' and inference='conditional'.",
+            )
         band = fine_gray_band(
             self.spread,
             self.level,
             rows.predictor.matrices(rows.frame)[0],
-            rows.eta[:, 0],
+            bounded(rows.eta[:, 0] - self.level) + self.level,
             fit.cov,
             strata=rows.strata,
             level=level,

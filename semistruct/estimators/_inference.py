@@ -148,7 +148,6 @@ class InferenceReport:
                 f"{self.spread:.2f} of its standard errors (standard deviation); they "
                 "include it."
             )
-        words.append(_ESTIMANDS[self.estimand])
         if self.strategy != "joint":
             words.append(_STRATEGY[self.strategy])
         return tuple(words)
@@ -174,12 +173,6 @@ _CONDITIONS = {
     "one of the {n} networks that had seen it.",
     "bootstrap": "Standard errors are those of {n} refits, networks included, on rows "
     "drawn with replacement.",
-}
-_ESTIMANDS = {
-    "projection": "Estimand: projection. A coefficient is the effect of its covariate "
-    "without adjustment for the deep terms (the total effect).",
-    "adjusted": "Estimand: adjusted. A coefficient is the effect of its covariate at "
-    "fixed deep features.",
 }
 _STRATEGY = {
     "two_stage": "Two stages: coefficients, their standard errors and the "

@@ -47,20 +47,23 @@ def as_formulas(
 ) -> dict[str | None, tuple[Term, ...]]:
     """Read the ``terms`` parameter: one formula, or one for each parameter.
 
-    One formula, one list of terms or None has the key None; a dict keeps its keys.
+    One formula, one list of terms or None has the key None; a dict keeps its keys, as
+    strings.
     """
     if terms is None and columns is not None and not len(columns):
         raise DataError("terms=None takes every column, but the table has none.")
     if not isinstance(terms, Mapping):
         return {None: as_terms(terms, columns)}
-    if not terms or not all(isinstance(name, str) for name in terms):
+    named = {str(name): formula for name, formula in terms.items()}
+    plain = all(isinstance(name, str | int | float | np.generic) for name in terms)
+    if not terms or not plain or len(named) < len(terms):
         raise ParameterError(
             parameter="terms",
             owner="the estimator",
-            allowed="a dict from distribution parameters to formulas",
+            allowed="a dict from distribution parameters or causes to formulas",
             given=terms,
         )
-    return {name: as_terms(formula, columns) for name, formula in terms.items()}
+    return {name: as_terms(formula, columns) for name, formula in named.items()}
 
 
 def as_terms(terms: Any, columns: Sequence[str] | None = None) -> tuple[Term, ...]:

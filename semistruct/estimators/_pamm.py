@@ -19,7 +19,11 @@ from ._person_period_head import PersonPeriodHead
 from ._piecewise_curves import PiecewiseCurves
 from ._survival_model import (
     SurvivalModel,
+    check_cuts,
+    check_formulas,
+    check_time_name,
     default_times,
+    followed,
     reads_time,
     refuse_strata,
     refuse_without_events,
@@ -38,10 +42,9 @@ class PAMM(SurvivalModel):
     constant, λ_ij = exp(η_ij). The log-likelihood is that of Poisson counts with the
     offset log t_ij, t_ij the time at risk. Terms may read the interval's end as the
     column ``time``: ``s(time)`` is the log baseline hazard (it is added where no term
-    reads the time; with fewer than 10 cuts
-    ``C(time)``), ``s(time, by=x)`` and ``te(time, x)`` are effects that vary over
-    time, ``cumulative(z)`` those of past exposures, ``re(id)`` is a log-normal frailty.
-    Long rows are never put side by side.
+    reads the time; with fewer than 10 intervals ``C(time)``), ``s(time, by=x)`` and
+    ``te(time, x)`` are effects that vary over time, ``cumulative(z)`` those of past
+    exposures, ``re(id)`` is a log-normal frailty. Long rows are never put side by side.
 
     With events of several causes, each has hazards and coefficients of its own.
 
@@ -49,7 +52,8 @@ class PAMM(SurvivalModel):
     ----------
     cuts : int, array-like of shape (J,) or None, default=None
         Ends κ_j of the intervals; a number J takes quantiles of the event times, None
-        all of them. Follow-up after the last cut is dropped.
+        all of them. Follow-up after the last cut is dropped; cuts before the first
+        entry, and intervals after the end of follow-up, are left out.
     time : str, default="time"
         Name by which terms read the time.
     timescale : {"calendar", "gap"}, default="calendar"
@@ -93,31 +97,42 @@ class PAMM(SurvivalModel):
         check_choice(
             self.timescale, ("calendar", "gap"), parameter="timescale", owner="PAMM"
         )
+        check_time_name(self.time, "PAMM")
         whole = isinstance(self.cuts, int | np.integer)
-        if isinstance(self.cuts, bool | str) or (whole and self.cuts < 1):
+        if isinstance(self.cuts, bool) or (whole and self.cuts < 1):
             raise ParameterError(
                 parameter="cuts",
                 owner="PAMM",
                 allowed="None, a number of intervals >= 1, or their ends",
                 given=self.cuts,
             )
+        if self.cuts is not None and not whole:
+            check_cuts(self.cuts, "PAMM")
 
     def formulas(
-        self, formulas: Mapping[Any, Any], constant: Any, columns: Sequence[str]
+        self,
+        formulas: Mapping[Any, Any],
+        constant: Any,
+        columns: Sequence[str],
+        y: Surv | None,
     ) -> dict[Any, Any]:
         """Add the log baseline hazard where no term reads the time."""
+        baseline = self._baseline(y)
         return {
             name: terms
             if reads_time(terms, self.time, columns)
-            else (*terms, self._baseline())
+            else (*terms, *baseline)
             for name, terms in formulas.items()
         }
 
-    def _baseline(self) -> StructuredTerm:
+    def _baseline(self, y: Surv | None) -> tuple[StructuredTerm, ...]:
         """Give the log baseline hazard: a smooth, a level of each of few intervals."""
-        size = len(self.cuts) if np.ndim(self.cuts) else self.cuts
-        few = size is not None and size < _SMOOTH
-        return Linear(f"C({self.time})") if few else Smooth(self.time)
+        if y is None or not y.event.any():  # an error of its own in the second case
+            return (Smooth(self.time),)
+        size = len(self._cuts(*self._spells(y), y.event))
+        if size >= _SMOOTH:
+            return (Smooth(self.time),)
+        return (Linear(f"C({self.time})"),) if size > 1 else ()
 
     def make_head(
         self,
@@ -129,38 +144,41 @@ class PAMM(SurvivalModel):
         refuse_strata(y, owner)
         refuse_without_events(y, weight, owner)
         causes = tuple(y.causes) if len(y.causes) > 1 else ()
-        self._check_formulas(formulas, causes, owner)
-        time, entry = y.time, y.entry
-        if self.timescale == "gap" and entry is not None:
-            time, entry = time - entry, None
-        cuts = self._cuts(time, y.event)
-        size = len(cuts) if cuts is not None else len(np.unique(time[y.event]))
-        if size * len(y) > 2 * _MOST_ROWS:
+        check_formulas(formulas, causes, owner)
+        time, entry = self._spells(y)
+        cuts = self._cuts(time, entry, y.event)
+        if len(cuts) * len(y) > 2 * _MOST_ROWS:
             raise DataError(
-                f"{owner}: {len(y)} rows in up to {size} intervals each are more than "
-                f"{_MOST_ROWS:.0e} long rows. Give head=PAMM(cuts=100) or so."
+                f"{owner}: {len(y)} rows in up to {len(cuts)} intervals each may be "
+                f"more than {_MOST_ROWS:.0e} long rows. Give head=PAMM(cuts=100) or so."
+            )
+        if not (y.event & (time <= cuts[-1])).any():
+            raise TargetError(
+                f"{owner}: PAMM: no event lies before the last cut, {cuts[-1]:g}, so "
+                "there is nothing to learn from. Give later cuts."
             )
         period = PersonPeriod.build(time, y.event, entry, cuts)
         return PersonPeriodHead(
             y, period, Poisson(), causes=causes, weight=weight, time=self.time
         )
 
-    def _cuts(self, time: np.ndarray, event: np.ndarray) -> Any:
+    def _spells(self, y: Surv) -> tuple[np.ndarray, np.ndarray | None]:
+        """Give the end and the begin of each row on the time axis."""
+        if self.timescale == "gap" and y.entry is not None:
+            return y.time - y.entry, None
+        return y.time, y.entry
+
+    def _cuts(
+        self, time: np.ndarray, entry: np.ndarray | None, event: np.ndarray
+    ) -> np.ndarray:
+        seen = time[event]
+        if self.cuts is None:
+            return followed(np.unique(seen), time, entry)
         if isinstance(self.cuts, int | np.integer):
             shares = np.arange(1, self.cuts + 1) / self.cuts
-            at = np.quantile(time[event], shares, method="inverted_cdf")
-            return np.unique(at)
-        return self.cuts
-
-    def _check_formulas(
-        self, formulas: list[str | None], causes: tuple[Any, ...], owner: str
-    ) -> None:
-        named = [name for name in formulas if name is not None]
-        if named and set(named) != set(causes):
-            raise TargetError(
-                f"{owner}: terms has formulas for {named}, but the causes of y are "
-                f"{list(causes)}. Give one formula, or one for each cause."
-            )
+            at = np.quantile(seen, shares, method="inverted_cdf")
+            return followed(np.unique(at), time, entry)
+        return followed(check_cuts(self.cuts, "PAMM"), time, entry)
 
     def make_curves(
         self, head: PersonPeriodHead, fitted: AdditiveFit

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from semistruct.objectives import ColumnwiseObjective, Objective
 from semistruct.solvers import ExactFit, combine_fits, fit_glm
 
 from ._additive import evaluate, projected
-from ._event_split import EventSplit
+from ._event_split import EventSplit, cause_codes
 
 __all__ = ["PersonPeriodHead", "own_columns"]
 
@@ -68,18 +69,23 @@ class PersonPeriodHead(EventSplit):
         return {self.time: float(self.period.cuts[-1])}
 
     def completed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        seen = np.repeat(self.period.cuts, self.period.at_risk)
+        reached = np.cumsum(self.period.at_risk)
         shares = (np.arange(len(frame)) + 0.5) / len(frame)
-        times = np.quantile(seen, shares, method="inverted_cdf")
-        return frame.assign(**{self.time: times})
+        at = np.searchsorted(reached, shares * reached[-1])
+        return frame.assign(**{self.time: self.period.cuts[at]})
+
+    @cached_property
+    def codes_of_causes(self) -> np.ndarray:
+        """From 1 on, the number of the cause of a row's event; 0 if censored."""
+        if not self.causes:
+            return self.y.event.astype(np.int16)
+        return cause_codes(self.y, self.causes)
 
     def events(self, k: int) -> np.ndarray:
         """Give the events (N,) of the k-th cause in long rows."""
         if not self.causes:
             return self.period.event
-        assert self.y.cause is not None
-        own = np.array([c == self.causes[k] for c in self.y.cause.tolist()])
-        return self.period.events_of(self.y.event & own)
+        return self.period.events_of(self.codes_of_causes == k + 1)
 
     def fit_design(
         self,
@@ -166,12 +172,10 @@ class PersonPeriodHead(EventSplit):
         return np.log(np.maximum(self._sums(self.period.exposure), _TINY))
 
     def target(self) -> np.ndarray:
-        codes = self.y.event.astype(np.float64)
-        for k, cause in enumerate(self.causes, start=1):
-            assert self.y.cause is not None
-            own = np.array([c == cause for c in self.y.cause.tolist()])
-            codes[self.y.event & own] = k
-        return np.column_stack([self.y.time, codes])
+        return np.column_stack([self.y.time, self.codes_of_causes])
+
+    def _intervals(self) -> tuple[np.ndarray, ...]:
+        return (self.period.cuts,)
 
     def projection_columns(self) -> np.ndarray:
         return np.empty((self.n_rows, 0))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from semistruct.design import (
     PersonPeriod,
@@ -24,7 +25,14 @@ from semistruct.inference import (
 )
 from semistruct.solvers import ExactFit
 
-from ._curves import Curves, Rows, register_curves
+from ._curves import (
+    Curves,
+    Rows,
+    bounded,
+    exponential_area,
+    plain,
+    register_curves,
+)
 from ._person_period_head import own_columns
 
 __all__ = ["PiecewiseCurves"]
@@ -37,6 +45,7 @@ class PiecewiseCurves(Curves):
     """Intervals in which the hazard exp(η) of each cause is constant."""
 
     kind = "piecewise"
+    continuous = True
 
     def __init__(
         self, cuts: np.ndarray, time: str, causes: Sequence[Any], times: np.ndarray
@@ -73,7 +82,7 @@ class PiecewiseCurves(Curves):
 
     def hazards(self, rows: Rows) -> np.ndarray:
         """Give the hazard of each cause in each interval, (C, n, J)."""
-        return np.exp(self.predictors(rows))
+        return np.exp(bounded(self.predictors(rows)))
 
     def _at_cuts(self, rows: Rows) -> np.ndarray:
         """Give Λ of any event at 0 and at the cuts, (n, J + 1)."""
@@ -95,8 +104,8 @@ class PiecewiseCurves(Curves):
         return dict(zip(self.causes, curves, strict=True))
 
     def risk(self, rows: Rows) -> np.ndarray:
-        total = self.hazards(rows) @ (self.cuts - self.starts)  # (C, n)
-        risk = np.log(total).T
+        eta = self.predictors(rows)
+        risk = logsumexp(eta, axis=2, b=self.cuts - self.starts).T  # (n, C)
         return risk if self.causes else risk[:, 0]
 
     def quantile(self, rows: Rows, p: np.ndarray) -> np.ndarray:
@@ -117,13 +126,7 @@ class PiecewiseCurves(Curves):
             )
         hazard = self.hazards(rows).sum(axis=0)
         width = np.clip(horizon - self.starts, 0.0, self.cuts - self.starts)
-        growth = hazard * width
-        before = np.cumsum(growth, axis=1) - growth
-        # ∫ exp(−h t) dt over an interval, h → 0 included
-        share = np.divide(
-            -np.expm1(-growth), growth, out=np.ones_like(growth), where=growth > 1e-12
-        )
-        return (np.exp(-before) * share * width).sum(axis=1)
+        return exponential_area(hazard * width, width)
 
     def band(
         self,
@@ -159,9 +162,7 @@ class PiecewiseCurves(Curves):
             "kind": self.kind,
             "cuts": self.cuts,
             "time": self.time,
-            "causes": [
-                c.item() if isinstance(c, np.generic) else c for c in self.causes
-            ],
+            "causes": [plain(c) for c in self.causes],
             "times": self.times,
         }
 

@@ -55,23 +55,22 @@ class SemiStructuredRegressor(RegressorMixin, SemiStructuredEstimator):
         Encoder of each deep term, by its column (or by its label). A module is copied,
         never changed. Options are parameters of the estimator: ``scan__width``.
     orthogonalize : {"global", "batch", "post_hoc", "none"}, default="global"
-        How structured columns are taken out of the deep terms: once, over all rows of
-        fit; in each batch of training too (the paper's cell); after the fit, predictions
-        unchanged; or not.
+        How structured columns are taken out of the deep terms: over all rows of fit; in
+        each batch too (the paper's cell); after it, predictions unchanged; or not.
     strategy : {"joint", "two_stage", "backfit"}, default="joint"
         The structured part is fitted before the deep terms and again beside them
         ("joint"); before them only ("two_stage"); or in turns with them ("backfit").
-    inference : {"conditional", "last_layer", "cross_fit", "bootstrap"}, `CrossFit` or \
-`Bootstrap`, default="conditional"
-        What standard errors know of the deep terms: nothing; their last layer, a ridge
-        block of the same fit; networks that saw other rows; or refits of everything.
+    inference : str, `CrossFit` or `Bootstrap`, default="conditional"
+        What standard errors know of the deep terms: nothing ("conditional"); their last
+        layer, a ridge block of the same fit ("last_layer"); that they were learned, by
+        networks that saw other rows ("cross_fit") or by refits of everything
+        ("bootstrap").
     estimand : {"projection", "adjusted"}, default="projection"
         A coefficient is the effect of its covariate without adjustment for the deep
         terms, or at fixed deep features (gaussian, with ``inference="cross_fit"``).
     modality_dropout : float or dict of str to float, default=0.0
         Probability in [0, 1) that a deep term is left out of a row in training, for all
-        or by its name; one of a row always stays. For the terms within ``fuse()`` it
-        has an option of its own.
+        or by its name; one of a row always stays. ``fuse()`` has an option of its own.
     training : Training, optional
         How deep terms are trained. Its options are parameters of the estimator:
         ``training__max_epochs``.

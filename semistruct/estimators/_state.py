@@ -156,6 +156,7 @@ def estimator_to_state(estimator: Any) -> dict[str, Any]:
         state["survival"] = {
             "curves": estimator.curves_.to_state(),
             "n_events": estimator.n_events_,
+            "likelihood_digest": estimator.likelihood_digest_,
             "censoring": estimator.censoring_.to_state(),
         }
     return state
@@ -187,6 +188,8 @@ def _param_to_state(value: Any) -> Any:
     if isinstance(value, SurvivalModel):
         options = value.get_params(deep=False)
         return {"$head": [type(value).__name__, _param_to_state(options)]}
+    if isinstance(value, pd.Series | pd.Index):
+        return value.to_numpy()
     if isinstance(value, np.ndarray):
         return value
     if isinstance(value, Mapping):
@@ -328,6 +331,7 @@ def _from_state(cls: type, state: dict[str, Any], given: dict[str, Any]) -> Any:
         survival = state["survival"]
         learned["curves_"] = curves_from_state(survival["curves"])
         learned["n_events_"] = survival["n_events"]
+        learned["likelihood_digest_"] = survival["likelihood_digest"]
         censoring = CensoringDistribution.from_state(survival["censoring"])
         learned["censoring_"] = censoring
     for name, value in learned.items():

@@ -111,7 +111,12 @@ def train_beside(
             settings.training.batch_size,
             settings.owner,
         )
-    return stage.train(head.objective(inner, fit), extra, rows, held_out, seed)
+    objective = head.objective(inner, fit)
+    if settings.auxiliary is not None:
+        objective = settings.auxiliary.prepare(
+            stage, network, objective, extra, rows, held_out, seed
+        )
+    return stage.train(objective, extra, rows, held_out, seed)
 
 
 def _finish(

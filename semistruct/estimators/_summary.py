@@ -134,7 +134,7 @@ def summarize(model: Any) -> Summary:
         names, fit.coef[at], fit.cov[np.ix_(at, at)], df_residual=residual
     )
     if model._ratio is not None:
-        ratio = np.exp(coefficients["coef"])
+        ratio = np.exp(coefficients["coef"]).where(_has_ratio(names, model._ratio_of))
         coefficients.insert(1, model._ratio, ratio)
     return Summary(
         title=model._title(),
@@ -149,6 +149,12 @@ def summarize(model: Any) -> Summary:
     )
 
 
+def _has_ratio(names: pd.Index, of: str | None) -> np.ndarray:
+    """Say which coefficients compare rows: no intercepts; ``of`` is a predictor."""
+    found = names.get_level_values(-1) != "Intercept"
+    return found if of is None else found & (names.get_level_values(0) == of)
+
+
 def _statistics(model: Any) -> dict[str, float]:
     fit = model.exact_
     out: dict[str, float] = {"Rows": model.n_rows_}
@@ -156,7 +162,8 @@ def _statistics(model: Any) -> dict[str, float]:
         out["Events"] = model.n_events_
     out["Log-likelihood"] = fit.loglik
     out["Effective df"] = fit.edf.sum() + model.inference_.total_edf
-    if "Events" in out and out["Effective df"] > 0:
+    counted = not model.predictor_.parts or model.inference_.deep_edf
+    if "Events" in out and counted and out["Effective df"] > 0:
         out["Events per df"] = out["Events"] / out["Effective df"]
     if model.deviances_ is not None and model.deviances_[1] > 0:
         out["Deviance explained"] = 1 - model.deviances_[0] / model.deviances_[1]
@@ -220,11 +227,15 @@ def _notes(model: Any) -> tuple[str, ...]:
             )
         projected = [bool(p.projections) for p in model.predictor_.parts.values()]
         if report.estimand == "adjusted":
-            notes.append("Deep terms are not orthogonalised: they are adjusted for.")
+            notes.append(
+                "Estimand: adjusted. A coefficient is the effect of its covariate at "
+                "fixed deep features; deep terms are not orthogonal to the table."
+            )
         elif all(projected):
             notes.append(
-                "Deep terms are orthogonal to the structured columns: a coefficient is "
-                "the effect of its covariate without adjustment for the deep terms."
+                "Estimand: projection. Deep terms are orthogonal to the structured "
+                "columns: a coefficient is the effect of its covariate without "
+                "adjustment for the deep terms (the total effect)."
             )
         else:
             notes.append(

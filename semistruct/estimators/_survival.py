@@ -26,7 +26,7 @@ from ._cox_curves import CoxCurves
 from ._event_split import EventSplit
 from ._heads import Head
 from ._state import register
-from ._survival_model import SurvivalModel
+from ._survival_model import SurvivalModel, check_strata
 from ._survival_predictions import SurvivalPredictions
 from ._survival_registry import resolve_model
 
@@ -55,7 +55,7 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         which take interval censoring. Objects such as ``heads.PAMM(cuts=50)`` or
         ``heads.FineGray(cause="relapse")`` carry options.
     ties : {"efron", "breslow"}, default="efron"
-        Treatment of tied event times in Cox and Fine-Gray models.
+        Treatment of tied event times in Cox models; `heads.FineGray` has its own.
     firth : bool, default=False
         Whether to add Jeffreys' prior to the partial likelihood of a Cox model without
         smooths: estimates stay finite where the likelihood is monotone.
@@ -66,15 +66,16 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         Encoder of each deep term, by its column.
     orthogonalize : {"global", "batch", "post_hoc", "none"}, default="global"
         How structured columns are taken out of the deep terms: once, over all rows of
-        fit; in each batch of training too (the paper's cell); after the fit, predictions
-        unchanged; or not.
+        fit; in each batch of training too (the paper's cell); after the fit, with
+        predictions unchanged; or not.
     strategy : {"joint", "two_stage", "backfit"}, default="joint"
         The structured part is fitted before the deep terms and again beside them
         ("joint"); before them only ("two_stage"); or in turns with them ("backfit").
-    inference : {"conditional", "last_layer", "cross_fit", "bootstrap"}, `CrossFit` or \
-`Bootstrap`, default="conditional"
-        What standard errors know of the deep terms: nothing; their last layer, a ridge
-        block of the same fit; networks that saw other rows; or refits of everything.
+    inference : str, `CrossFit` or `Bootstrap`, default="conditional"
+        What standard errors know of the deep terms: nothing ("conditional"); their last
+        layer, a ridge block of the same fit ("last_layer"); that they were learned, by
+        networks that saw other rows ("cross_fit") or by refits of everything
+        ("bootstrap").
     estimand : {"projection", "adjusted"}, default="projection"
         A coefficient is the effect of its covariate without adjustment for the deep
         terms, or at fixed deep features (gaussian, with ``inference="cross_fit"``).
@@ -101,7 +102,8 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         Their covariance.
     baseline_ : dict of label to StepFunction
         With ``"cox"``: the cumulative baseline hazard, where the linear predictor is 0,
-        for each stratum (the only label is None without strata).
+        for each stratum (the only label is None without strata); with competing risks
+        for each pair (cause, stratum).
     censoring_ : CensoringDistribution
         Kaplan-Meier curve of the censoring, which metrics of held-out rows need.
     history_ : DataFrame
@@ -186,8 +188,9 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         assert isinstance(head, EventSplit)
         self.curves_ = self._model.make_curves(head, fitted)
         del fitted
-        self.n_events_ = int(head.surv.event.sum())
-        self.censoring_ = CensoringDistribution.fit(_seen_by(head.surv))
+        self.n_events_ = head.n_events
+        self.likelihood_digest_ = head.likelihood_digest()
+        self.censoring_ = CensoringDistribution.fit(_seen_by(head.surv, head.weight))
         return self
 
     @property
@@ -201,7 +204,10 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
 
     @property
     def baseline_(self) -> dict[Any, StepFunction]:
-        """Cumulative baseline hazard of each stratum, where the predictor is 0."""
+        """Cumulative baseline hazard of each stratum, where the predictor is 0.
+
+        With competing risks the keys are pairs (cause, stratum).
+        """
         check_is_fitted(self, "predictor_")
         if not isinstance(self.curves_, CoxCurves):
             raise AttributeError(f"head={self.head!r} has no baseline hazard.")
@@ -214,9 +220,9 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         _ = self._model
 
     def _formulas(
-        self, formulas: dict[Any, Any], columns: Sequence[str]
+        self, formulas: dict[Any, Any], columns: Sequence[str], y: Any = None
     ) -> dict[Any, Any]:
-        return self._model.formulas(formulas, (Linear("1"),), columns)
+        return self._model.formulas(formulas, (Linear("1"),), columns, y)
 
     def _provided(self) -> tuple[str, ...]:
         return self._model.provides
@@ -227,6 +233,7 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
             surv = Surv.coerce(y, interval=self._model.interval)
             if len(surv) != n:
                 raise DataError(f"{name}: X has {n} rows, but y has {len(surv)}.")
+            check_strata(surv, name)
             return surv
         return Surv.coerce(super()._check_y(y, n))
 
@@ -249,8 +256,13 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
     def _ratio(self) -> str | None:  # type: ignore[override]
         return self._model.ratio
 
+    @property
+    def _ratio_of(self) -> str | None:  # type: ignore[override]
+        one = len(self.predictor_.predictors) == 1  # exponential times: of the location
+        return None if one else self._model.ratio_of
+
     def _likelihood_kind(self) -> str:
-        return self._model.title
+        return self._model.likelihood
 
     def _title(self) -> str:
         return f"{type(self).__name__}: {self._model.title}"
@@ -294,9 +306,7 @@ class SemiStructuredSurvival(SurvivalPredictions, SemiStructuredEstimator):
         return tags
 
 
-def _seen_by(y: Surv) -> Surv:
-    """Give a target whose events are exact: at the end of their interval."""
-    if y.upper is None:
-        return y
-    ends = np.where(y.event, y.upper, y.time)
-    return Surv(ends, y.event, entry=y.entry, strata=y.strata, weights=y.weights)
+def _seen_by(y: Surv, weight: np.ndarray | None) -> Surv:
+    """Give a target with case weights whose events are exact: where they were seen."""
+    ends = y.time if y.upper is None else np.where(y.event, y.upper, y.time)
+    return Surv(ends, y.event, entry=y.entry, weights=weight)

@@ -20,7 +20,12 @@ from ._heads import Head
 
 __all__ = [
     "SurvivalModel",
+    "check_cuts",
+    "check_formulas",
+    "check_strata",
+    "check_time_name",
     "default_times",
+    "followed",
     "only_formula",
     "reads_time",
     "refuse_causes",
@@ -38,15 +43,21 @@ class SurvivalModel(BaseEstimator, ABC):
 
     name: ClassVar[str]
     ratio: ClassVar[str | None] = None  # name of exp(coef), where it has one
+    ratio_of: ClassVar[str | None] = None  # the predictor that has it; None: all
     interval: ClassVar[bool] = False  # whether events in an interval are taken
     provides: tuple[str, ...] = ()  # columns that terms may read and X need not have
 
     def formulas(
-        self, formulas: Mapping[Any, Any], constant: Any, columns: Sequence[str]
+        self,
+        formulas: Mapping[Any, Any],
+        constant: Any,
+        columns: Sequence[str],
+        y: Surv | None,
     ) -> dict[Any, Any]:
         """Complete the formulas.
 
-        ``constant`` is one of an intercept alone; ``columns`` are those of the table.
+        ``constant`` is one of an intercept alone; ``columns`` are those of the table;
+        ``y`` is the target, None where it is not known yet.
         """
         return dict(formulas)
 
@@ -76,6 +87,11 @@ class SurvivalModel(BaseEstimator, ABC):
         """Name for a summary."""
         return self.name
 
+    @property
+    def likelihood(self) -> str:
+        """Name what the likelihood is of: models of one name can be compared."""
+        return self.title
+
 
 def reads_time(terms: Sequence[Term], time: str, columns: Sequence[str]) -> bool:
     """Whether a structured term reads the time axis; refuse a column of its name."""
@@ -88,6 +104,71 @@ def reads_time(terms: Sequence[Term], time: str, columns: Sequence[str]) -> bool
             "or name the axis otherwise: head=ss.heads.PAMM(time='t')."
         )
     return read
+
+
+def check_time_name(time: Any, owner: str) -> None:
+    """Refuse a name of the time axis that terms cannot read."""
+    if not (isinstance(time, str) and time.isidentifier()):
+        raise ParameterError(
+            parameter="time",
+            owner=owner,
+            allowed="a name of letters, digits and underscores, such as 'time'",
+            given=time,
+        )
+
+
+def check_cuts(cuts: Any, owner: str) -> np.ndarray:
+    """Give the ends of intervals, positive and increasing."""
+    try:
+        ends = np.asarray(cuts, dtype=np.float64)
+    except (TypeError, ValueError):
+        ends = np.empty(0)
+    good = ends.ndim == 1 and ends.size > 0 and bool(np.isfinite(ends).all())
+    if not good or ends[0] <= 0 or not (np.diff(ends) > 0).all():
+        raise ParameterError(
+            parameter="cuts",
+            owner=owner,
+            allowed="a number of intervals >= 1, or their ends: positive numbers in "
+            "increasing order",
+            given=cuts,
+        )
+    return ends
+
+
+def followed(
+    cuts: np.ndarray, time: np.ndarray, entry: np.ndarray | None
+) -> np.ndarray:
+    """Give the ends of the intervals between the first entry and the end of follow-up.
+
+    The first interval always begins at 0. Others, in which nobody is at risk, would
+    have no hazard.
+    """
+    begin = 0.0 if entry is None else float(entry.min())
+    starts = np.concatenate([[0.0], cuts[:-1]])
+    kept = cuts[(cuts > begin) & (starts < time.max())]
+    return kept if len(kept) else cuts[-1:]
+
+
+def check_formulas(
+    formulas: Sequence[str | None], causes: Sequence[Any], owner: str
+) -> None:
+    """Refuse a dict of formulas that is not one for each cause."""
+    named = [name for name in formulas if name is not None]
+    if not named:
+        return
+    if not causes:
+        raise ParameterError(
+            parameter="terms",
+            owner=owner,
+            allowed="one formula, not a dict of formulas",
+            given=named,
+            hint="A dict has a formula for each cause of competing risks.",
+        )
+    if set(named) != {str(cause) for cause in causes}:
+        raise TargetError(
+            f"{owner}: terms has formulas for {named}, but the causes of y are "
+            f"{list(causes)}. Give one formula, or one for each cause."
+        )
 
 
 def only_formula(formulas: list[str | None], owner: str) -> None:
@@ -118,6 +199,18 @@ def refuse_without_events(y: Surv, weight: np.ndarray | None, owner: str) -> Non
         raise TargetError(
             f"{owner}: y has no event: all {len(y)} rows are censored, so there is "
             "nothing to learn from. Check how the event is coded."
+        )
+
+
+def check_strata(y: Surv, owner: str) -> None:
+    """Refuse strata whose labels cannot be put in order."""
+    if y.strata is None or y.strata.dtype != object:
+        return
+    kinds = {type(label).__name__ for label in y.strata.tolist()}
+    if len(kinds) > 1:
+        raise TargetError(
+            f"{owner}: the strata of y have labels of several kinds, {sorted(kinds)}. "
+            "Make them all strings or all numbers."
         )
 
 

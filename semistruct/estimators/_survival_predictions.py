@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from semistruct._core.step import StepFunction
 from semistruct._core.validation import check_choice, check_number
@@ -84,7 +83,9 @@ class SurvivalPredictions(SurvivalRows):
         Returns
         -------
         StepFunction
-            n functions of time; ``.to_frame()`` gives a DataFrame.
+            n functions of time; ``.to_frame()`` gives a DataFrame. The curves of
+            ``"cox"`` are steps; those of other heads are exact at ``times`` only, so
+            give many to draw them.
         """
         rows = self._rows_of(X, strata)
         at = self._times(times)
@@ -154,11 +155,12 @@ class SurvivalPredictions(SurvivalRows):
         StepFunction
             1 up to s; times keep their origin.
         """
-        check_is_fitted(self, "predictor_")
-        since = np.unique(np.asarray(given, dtype=np.float64))
-        grid = np.union1d(self._times(times), since[np.isfinite(since)])
-        curve = self.predict_survival_function(X, strata, times=grid)
-        return conditional_survival(curve, given)
+        rows = self._rows_of(X, strata)
+        since = self._known_until(given, len(rows.frame))
+        grid = np.union1d(self._times(times), since)
+        values = self.curves_.survival(rows, grid)
+        curve = StepFunction(grid, values, before=1.0, index=rows.frame.index)
+        return conditional_survival(curve, since)
 
     def predict_cumulative_incidence_function(
         self, X: Any, strata: Any = None, *, times: Any = None
@@ -257,12 +259,13 @@ class SurvivalPredictions(SurvivalRows):
         DataFrame of n rows
             A column for each share; infinite where the curve stays above 1 − p.
         """
-        shares = np.atleast_1d(np.asarray(p, dtype=np.float64))
         owner = f"{type(self).__name__}.predict_quantile"
-        for share in shares.tolist():
+        asked = np.atleast_1d(np.asarray(p)).tolist()
+        for share in asked:
             check_number(
                 share, parameter="p", owner=owner, low=0, high=1, closed="neither"
             )
+        shares = np.array(asked, dtype=np.float64)
         rows = self._rows_of(X, strata)
         return pd.DataFrame(
             self.curves_.quantile(rows, shares),

@@ -50,4 +50,22 @@ def resolve_model(head: Any, owner: str, **options: Any) -> SurvivalModel:
             hint=suggest(head, known) if isinstance(head, str) else "",
         )
     model.check(owner)
+    if not isinstance(model, CoxModel):
+        _refuse_options(options, head, owner)
     return model
+
+
+def _refuse_options(options: Mapping[str, Any], head: Any, owner: str) -> None:
+    """Refuse options of Cox models that another head would not read."""
+    for parameter, default in CoxModel().get_params().items():
+        given = options.get(parameter, default)
+        if given is not default and given != default:
+            raise ParameterError(
+                parameter=parameter,
+                owner=owner,
+                allowed=f"{default!r} with head={head!r}; it is one of head='cox'",
+                given=given,
+                hint="heads.FineGray has ties= of its own."
+                if parameter == "ties"
+                else "",
+            )

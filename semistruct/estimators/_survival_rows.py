@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from semistruct.exceptions import DataError, ParameterError
 
@@ -43,22 +44,45 @@ class SurvivalRows(FittedTerms):
             )
         return asked
 
+    def _known_until(self, given: Any, n: int) -> np.ndarray:
+        """Check the times until which rows are without the event; give (n,)."""
+        try:
+            since = np.asarray(given, dtype=np.float64)
+        except (TypeError, ValueError):
+            since = np.array(np.nan)
+        good = np.isfinite(since).all() and (since >= 0).all()
+        if since.shape not in ((), (n,)) or not good:
+            raise ParameterError(
+                parameter="given",
+                owner=f"{type(self).__name__}.predict_conditional_survival_function",
+                allowed=f"a finite time >= 0, or one for each of {n} rows",
+                given=given,
+            )
+        return np.broadcast_to(since, (n,))
+
     def _strata(self, strata: Any, n: int) -> list[Any]:
         known = list(self.curves_.labels)
         if known == [None]:
+            if strata is not None:
+                raise DataError(
+                    f"{type(self).__name__}: strata= is given, but the model has no "
+                    "strata: y had none in fit."
+                )
             return [None] * n
         if strata is None:
             raise DataError(
                 f"{type(self).__name__}: the model has strata, so a survival function "
                 f"needs strata=, one of {known} for each row."
             )
-        labels = np.asarray(strata).tolist()
+        labels = np.atleast_1d(np.asarray(strata)).tolist()
         if len(labels) != n:
             raise DataError(f"strata has {len(labels)} rows, but X has {n}.")
-        for row, label in enumerate(labels):
-            if label not in known:
-                raise DataError(
-                    f"strata: row {row} is in stratum {label!r}, which was not there "
-                    f"in fit; known are {known}."
-                )
+        found = pd.Index(known, dtype=object)
+        at = found.get_indexer(pd.Index(labels, dtype=object))
+        if (at < 0).any():
+            row = int(np.argmax(at < 0))
+            raise DataError(
+                f"strata: row {row} is in stratum {labels[row]!r}, which was not there "
+                f"in fit; known are {known}."
+            )
         return labels

@@ -19,6 +19,8 @@ from semistruct.inference._linear import critical_value
 
 FloatArray = NDArray[np.float64]
 
+_WIDEST = 400.0  # of z se / Λ: limits are 0 and 1 long before
+
 
 class CurveBand(NamedTuple):
     """Survival curves with pointwise limits, q functions each.
@@ -148,8 +150,9 @@ def survival_limits(
         half = z * error * curve
         return np.clip(curve - half, 0, 1), np.clip(curve + half, 0, 1)
     if transform == "log":
-        return np.exp(-hazard - z * error), np.minimum(np.exp(z * error - hazard), 1)
-    factor = np.exp(z * error / np.where(hazard > 0, hazard, 1.0))
+        return np.exp(-hazard - z * error), np.exp(np.minimum(z * error - hazard, 0))
+    power = z * error / np.where(hazard > 0, hazard, 1.0)
+    factor = np.exp(np.minimum(power, _WIDEST))
     return np.exp(-hazard * factor), np.exp(-hazard / factor)
 
 

@@ -277,7 +277,8 @@ def incidence_limits(
         return np.clip(estimate - half, 0, 1), np.clip(estimate + half, 0, 1)
     inside = (estimate > 0) & (estimate < 1)
     hazard = -np.log1p(-np.where(inside, estimate, 0.5))
-    factor = np.exp(z * error / (np.exp(-hazard) * hazard))
+    power = z * error / (np.exp(-hazard) * hazard)
+    factor = np.exp(np.minimum(power, 400.0))  # limits are 0 and 1 long before
     lower = np.where(inside, -np.expm1(-hazard / factor), estimate)
     return lower, np.where(inside, -np.expm1(-hazard * factor), estimate)
 

@@ -1,7 +1,20 @@
 """Objectives: what is minimised. Networks predict, objectives score."""
 
+from semistruct.objectives._auxiliary import (
+    AuxiliaryObjective,
+    CorrelationLoss,
+    CrossReconstructionLoss,
+    FusedLoss,
+    FusedObjective,
+    SimilarityLoss,
+)
 from semistruct.objectives._base import Objective, StepOutput
 from semistruct.objectives._columns import ColumnwiseObjective
+from semistruct.objectives._correlation import (
+    canonical_correlation,
+    pearson_correlation,
+)
+from semistruct.objectives._cross_reconstruction import cross_reconstruction_loss
 from semistruct.objectives._discrete import (
     DeepHitObjective,
     MultiSurvObjective,
@@ -17,19 +30,30 @@ from semistruct.objectives._reconstruction import (
     ReconstructionObjective,
     reconstruction_loss,
 )
+from semistruct.objectives._similarity import similarity_loss
 
 __all__ = [
+    "AuxiliaryObjective",
     "ColumnwiseObjective",
+    "CorrelationLoss",
     "CoxObjective",
+    "CrossReconstructionLoss",
     "DeepHitObjective",
     "FineGrayObjective",
+    "FusedLoss",
+    "FusedObjective",
     "LikelihoodObjective",
     "MultiSurvObjective",
     "Objective",
     "ReconstructionObjective",
+    "SimilarityLoss",
     "StepOutput",
+    "canonical_correlation",
+    "cross_reconstruction_loss",
     "deephit_ranking_loss",
     "fine_gray_log_likelihood",
     "multisurv_loss",
+    "pearson_correlation",
     "reconstruction_loss",
+    "similarity_loss",
 ]

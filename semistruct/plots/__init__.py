@@ -8,6 +8,7 @@ from semistruct.plots._attribution import (
 )
 from semistruct.plots._calibration import calibration, decision_curve
 from semistruct.plots._incidence import incidence, stacked_incidence, time_varying
+from semistruct.plots._modalities import modality_gains
 from semistruct.plots._scores import scores
 from semistruct.plots._style import COLORS
 from semistruct.plots._survival import (
@@ -29,6 +30,7 @@ __all__ = [
     "history",
     "incidence",
     "kaplan_meier",
+    "modality_gains",
     "modality_shapley",
     "risk_strata",
     "scores",

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,14 @@ th, td { padding: .25rem .9rem; text-align: right; border-bottom: 1px solid #ddd
 thead th { border-bottom: 2px solid #444; } tbody th { text-align: left; }
 pre { background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: .85rem; }
 img { max-width: 100%; } figcaption { color: #444; font-size: .9rem; }
-figure { margin: 1rem 0; }
+figure { margin: 1rem 0; } .wide { overflow-x: auto; }
+nav { margin: 1rem 0 0; font-size: .95rem; } nav a { margin-right: 1rem; }
+a { color: #0b5cad; } li { margin: .3rem 0; }
 @media (prefers-color-scheme: dark) {
   body { color: #e6e6e6; background: #16181c; } pre { background: #22252b; }
   th, td { border-color: #3a3d44; } figcaption { color: #b5b5b5; }
-  img { background: #fff; border-radius: 4px; }
+  img { background: #fff; border-radius: 4px; } a { color: #7db7f0; }
+  thead th { border-color: #9aa0a8; }
 }
 """
 
@@ -50,10 +54,13 @@ class Page:
     def __init__(self, title: str) -> None:
         self.title = title
         self._body: list[str] = []
+        self._headings: list[str] = []
 
     def heading(self, text: str) -> Page:
-        """Add a heading of the second level."""
-        self._body.append(f"<h2>{html.escape(text)}</h2>")
+        """Add a heading of the second level; a page of several begins with links."""
+        self._headings.append(text)
+        number = len(self._headings)
+        self._body.append(f'<h2 id="part{number}">{html.escape(text)}</h2>')
         return self
 
     def text(self, text: str) -> Page:
@@ -66,12 +73,18 @@ class Page:
         self._body.append(f"<pre>{html.escape(text)}</pre>")
         return self
 
+    def items(self, texts: Iterable[str]) -> Page:
+        """Add a list."""
+        rows = "\n".join(f"<li>{html.escape(text)}</li>" for text in texts)
+        self._body.append(f"<ul>\n{rows}\n</ul>")
+        return self
+
     def table(self, frame: pd.DataFrame, digits: int = 3) -> Page:
         """Add a table; numbers are rounded to some digits."""
         shown = frame.to_html(
             float_format=lambda x: f"{x:.{digits}f}", na_rep="", border=0, escape=True
         )
-        self._body.append(shown)
+        self._body.append(f'<div class="wide">{shown}</div>')
         return self
 
     def figure(self, figure: Any, caption: str) -> Page:
@@ -80,8 +93,10 @@ class Page:
         figure.savefig(buffer, format="png", dpi=144)
         data = base64.b64encode(buffer.getvalue()).decode("ascii")
         words = html.escape(caption)
+        width = round(96 * figure.get_figwidth())  # of an inch in a browser
         self._body.append(
-            f'<figure><img alt="{words}" src="data:image/png;base64,{data}">'
+            f'<figure><img alt="{words}" width="{width}" '
+            f'src="data:image/png;base64,{data}">'
             f"<figcaption>{words}</figcaption></figure>"
         )
         return self
@@ -89,13 +104,23 @@ class Page:
     def html(self) -> str:
         """Give the whole page."""
         title = html.escape(self.title)
-        body = "\n".join(self._body)
+        body = "\n".join([*self._contents(), *self._body])
         return (
             f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">'
             f"<title>{title}</title><style>{_STYLE}</style></head>\n"
             f"<body><h1>{title}</h1>\n{body}\n</body></html>\n"
         )
+
+    def _contents(self) -> list[str]:
+        """Give links to the headings, where there are more than four."""
+        if len(self._headings) <= 4:
+            return []
+        links = [
+            f'<a href="#part{i}">{html.escape(text)}</a>'
+            for i, text in enumerate(self._headings, 1)
+        ]
+        return [f"<nav>{chr(10).join(links)}</nav>"]
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to a file; its folder is made if it is not there."""

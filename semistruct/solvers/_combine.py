@@ -85,8 +85,8 @@ def combine_fits(
             [f.cov if f.cov_corrected is None else f.cov_corrected for f in fits]
         )
     wrong = [
-        f"{label}: {fit.message}"
-        for label, fit in zip(labels, fits, strict=True)
+        f"{label}: {_shifted(fit, int(at))}"
+        for label, fit, at in zip(labels, fits, starts[:-1], strict=True)
         if not fit.converged
     ]
     return ExactFit(
@@ -116,6 +116,12 @@ def combine_fits(
         ),
         method=first.method,
     )
+
+
+def _shifted(fit: ExactFit, start: int) -> str:
+    """Give the message of a fit whose coefficients are counted from ``start`` on."""
+    own = list(fit.diverging)
+    return fit.message.replace(str(own), str([start + j for j in own]))
 
 
 def _blocks(parts: Sequence[FloatArray]) -> FloatArray:

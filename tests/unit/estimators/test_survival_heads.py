@@ -91,16 +91,10 @@ def test_quantiles_and_restricted_means(models, rossi, name):
     X, _ = rossi
     model = models[name]
     found = model.predict_quantile(X[:4], [0.05, 0.1])
-    discrete = name in ("proportional", "cloglog", "varying", "pmf", "mtlr")
     for i in range(4):
-        at = np.unique(found.to_numpy()[i])
-        assert np.isfinite(at).all()
+        at = found.to_numpy()[i]
         shares = 1.0 - model.predict_survival_function(X[i : i + 1], times=at).values
-        if discrete:  # the first cut by which the share is reached
-            assert set(at) <= set(CUTS)
-            assert (shares[0, [0, -1]] >= [0.05, 0.1]).all()
-        else:
-            np.testing.assert_allclose(shares[0], [0.05, 0.1], rtol=1e-9)
+        np.testing.assert_allclose(shares[0], [0.05, 0.1], rtol=1e-9)
     area = model.predict_restricted_mean(X[:2], 50.0)
     for i in range(2):
         row = X[i : i + 1]
@@ -109,8 +103,6 @@ def test_quantiles_and_restricted_means(models, rossi, name):
             curve = model.predict_survival_function(row, times=[t])
             return curve.values[0, 0]
 
-        if discrete:
-            continue
         breaks = getattr(model.curves_, "cuts", None)
         slow, _ = integrate.quad(survival, 0, 50, points=breaks, limit=200)
         np.testing.assert_allclose(area.iloc[i], slow, rtol=1e-6)
@@ -158,8 +150,11 @@ def test_limits_of_quantiles_and_restricted_means(models, rossi, name):
     assert (limits["estimate"] <= limits["upper"]).all()
     at = limits["lower"].to_numpy()
     band = model.predict_survival_band(X[:3], times=np.unique(at))
-    for i in range(3):
-        assert band.lower(at)[i, i] <= 0.9 + 1e-6
+    reached = np.diag(band.lower(at))
+    if name == "cox":  # a step function
+        assert (reached <= 0.9).all()
+    else:
+        np.testing.assert_allclose(reached, 0.9, atol=1e-5)
 
 
 def test_the_restricted_mean_of_cox_by_its_double_sum(models, rossi):
