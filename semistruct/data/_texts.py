@@ -263,7 +263,10 @@ class TextColumn:
         if self.unk_id is None:
             return
         silent = np.isin(ids, self._silent_ids).all(axis=1)
-        unknown = np.flatnonzero(silent & (ids == self.unk_id).any(axis=1))
+        # a cut text may keep the mark of a word and lose the word
+        words = [self.unk_id, self._backend.token_to_id(MARK)]
+        words = [i for i in words if i is not None]
+        unknown = np.flatnonzero(silent & np.isin(ids, words).any(axis=1))
         if len(unknown):
             count = f"{len(unknown)} row{'' if len(unknown) == 1 else 's'}"
             warnings.warn(
