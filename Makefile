@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: help demo lint test notebooks simulate bench clean
+.PHONY: help demo lint test notebooks simulate bench browser clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -37,6 +37,9 @@ test: $(VENV)/installed-dev ## the tests and the docstrings' examples
 notebooks: $(VENV)/installed-dev ## execute the notebooks
 	$(PIP) install --quiet -c constraints.txt -e '.[notebooks]'
 	$(BIN)/python notebooks/run.py
+
+browser: $(VENV)/installed-dev ## open a report in headless Chromium (on PATH); build/browser/
+	$(BIN)/python tests/browser.py
 
 simulate: $(VENV)/installed-dev ## the slow statistical tests; prints their tables
 	$(BIN)/python -m pytest -q -s -m slow tests

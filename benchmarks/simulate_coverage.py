@@ -20,6 +20,7 @@ from scipy import stats
 
 import semistruct as ss
 
+OTHERS = "\n<!-- other simulations -->\n"
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "simulations.md"
 TERMS = "s(x0, k=20) + s(x1, k=20) + s(x2, k=20) + s(x3, k=20)"
 N, SIGMA, REPLICATES = 400, 2.0, 300
@@ -107,7 +108,9 @@ def main(replicates: int = REPLICATES) -> int:
     text = markdown(table, size, replicates)
     print(text)
     if replicates == REPLICATES:
-        PAGE.write_text(HEAD + text + "\n", encoding="utf-8")
+        # what other sections say stays
+        rest = PAGE.read_text(encoding="utf-8").partition(OTHERS)[2]
+        PAGE.write_text(f"{HEAD}{text}\n{OTHERS}{rest}", encoding="utf-8")
     return 0 if not misses(table, size) else 2
 
 

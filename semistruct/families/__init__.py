@@ -37,6 +37,7 @@ from semistruct.families._location_scale import (
     LogNormal,
     StudentT,
 )
+from semistruct.families._parameters import Parameter
 from semistruct.families._positive import Beta, Gamma, InverseGaussian
 from semistruct.families._registry import get_family
 from semistruct.families._tweedie import Tweedie
@@ -64,6 +65,7 @@ __all__ = [
     "LogisticHazard",
     "NegativeBinomial",
     "Ordinal",
+    "Parameter",
     "Poisson",
     "StudentT",
     "Tweedie",

@@ -83,7 +83,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
         (MaxFusion(5), lambda rows: np.max(rows, axis=0)),
         (ProductFusion(5), lambda rows: np.prod(rows, axis=0)),
     ],
-    ids=str,
+    ids=["sum", "mean", "max", "prod"],
 )
 def test_entry_by_entry(fusion, combine, given) -> None:
     module = build(fusion)
