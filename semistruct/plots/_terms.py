@@ -118,7 +118,9 @@ def terms(
             band = {"color": color, "alpha": 0.22, "linewidth": 0}
             axis.fill_between(at, estimate - half, estimate + half, **band)
             axis.plot(at, estimate, color=color, linewidth=2)
-        if X is not None and residuals is None and not panel.levels:
+        # the time of a piecewise model is no column of the table
+        known = X is not None and panel.columns[0] in X.columns
+        if X is not None and known and residuals is None and not panel.levels:
             ground = axis.get_xaxis_transform()
             rug = {"color": _GREY, "alpha": 0.5, "markersize": 5}
             values = X[panel.columns[0]]

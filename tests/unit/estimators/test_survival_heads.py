@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -710,3 +711,13 @@ def test_what_a_head_does_not_have(models, rossi):
         models["pamm"].predict_cumulative_incidence_function(X[:1])
     with pytest.raises(AttributeError, match="no baseline hazard"):
         _ = models["pamm"].baseline_
+
+
+def test_the_picture_of_a_smooth_of_time(rossi):
+    X, y = rossi
+    head = ss.heads.PAMM(cuts=20)
+    model = ss.SemiStructuredSurvival("s(time) + s(age)", head=head).fit(X, y)
+    time, age = ss.plots.terms(model, X)
+    assert len(time.lines) == 1
+    assert len(age.lines) == 2  # with the rug of its column
+    plt.close(time.figure)
