@@ -16,6 +16,7 @@ import torch
 from semistruct._core.surv import Surv
 from semistruct._core.validation import check_bool, check_choice
 from semistruct.design import DesignOperator, StructuredDesign
+from semistruct.exceptions import ParameterError
 from semistruct.inference import RiskRows, cox_covariance, score_residuals
 from semistruct.networks import SemiStructuredNetwork
 from semistruct.objectives import CoxObjective, Objective
@@ -89,9 +90,12 @@ class CoxHead(EventSplit):
         fits = []
         for k, (design, matrix) in enumerate(zip(designs, matrices, strict=True)):
             if design.constraints:
-                raise NotImplementedError(
-                    f"{design.constraints[0].label}: monotone smooths are not built "
-                    "yet for Cox models."
+                raise ParameterError(
+                    parameter="terms",
+                    owner="head='cox'",
+                    allowed="smooths without constraints",
+                    given=design.constraints[0].label,
+                    hint="Monotone smooths work with head='pamm' or AFT heads.",
                 )
             fit = fit_cox_on(
                 self.sets[k],

@@ -721,3 +721,15 @@ def test_the_picture_of_a_smooth_of_time(rossi):
     assert len(time.lines) == 1
     assert len(age.lines) == 2  # with the rug of its column
     plt.close(time.figure)
+
+
+def test_monotone_smooths_by_head(rossi):
+    X, y = rossi
+    with pytest.raises(ParameterError, match=r"smooths without constraints.*pamm"):
+        ss.SemiStructuredSurvival("s(prio, bs='mpi', k=6)").fit(X, y)
+    for head in (ss.heads.PAMM(cuts=8), "weibull"):
+        bs = "mpd" if head == "weibull" else "mpi"  # more arrests, an earlier event
+        model = ss.SemiStructuredSurvival(f"s(prio, bs='{bs}', k=6)", head=head)
+        rows = X[:1].loc[[X.index[0]] * 10].assign(prio=range(10))
+        risk = model.fit(X, y).predict(rows)
+        assert (np.diff(risk) >= -1e-10).all()
