@@ -6,6 +6,7 @@ channels, H height, W width, d length of a tile's vector, q of a row's.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -60,9 +61,9 @@ class _Bags(Encoder):
         tile, d = build_encoder(encoder, (channels, height, width))
         return BagNet(tile, self._pooling(d), d, self.output_dim, self.dropout)
 
+    @abstractmethod
     def _pooling(self, d: int) -> Pooling:
         """Make the pooling of vectors of length d."""
-        raise NotImplementedError
 
 
 class PatchBag(_Bags):

@@ -82,9 +82,8 @@ def get_encoder(
     Raises
     ------
     ParameterError
-        When the name is not known; the message names the nearest.
-    NotImplementedError
-        When nothing is given and no encoder is built for the kind of term.
+        When the name is not known (the message names the nearest), or nothing is given
+        and the kind of term has no encoder of its own.
 
     Examples
     --------
@@ -95,9 +94,13 @@ def get_encoder(
     """
     if encoder is None:
         if type(term) not in _DEFAULTS:
-            raise NotImplementedError(
-                f"{term.label} has no encoder of its own yet; give a torch module by "
-                f"encoders={{{term.name!r}: …}}."
+            raise ParameterError(
+                parameter="encoder",
+                owner=term.label,
+                allowed="an Encoder object or a torch.nn.Module",
+                given=None,
+                hint="This kind of term has no encoder of its own; give one by "
+                f"encoders={{{term.name!r}: …}}.",
             )
         encoder = _DEFAULTS[type(term)]
     if isinstance(encoder, Encoder | nn.Module):

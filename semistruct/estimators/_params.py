@@ -132,7 +132,7 @@ class ReachingParams(BaseEstimator):
         found: dict[str, Any] = dict(given)
         try:
             formulas = as_formulas(self.terms)
-        except (SemistructError, NotImplementedError):
+        except SemistructError:
             formulas = {}  # fit says what is wrong with them
         every = itertools.chain(*formulas.values())
         for term in itertools.chain.from_iterable(encoded(t) for t in every):
@@ -143,6 +143,6 @@ class ReachingParams(BaseEstimator):
                 else:
                     spec = given.get(key, getattr(term, "encoder", None))
                     found[key] = get_encoder(spec, term)
-            except (SemistructError, NotImplementedError):
+            except SemistructError:
                 continue
         return {k: s for k, s in found.items() if isinstance(s, Encoder | Fusion)}

@@ -85,7 +85,8 @@ class _ConcatLearned(_Concat):
 class _Entrywise(Fusion):
     """A fusion entry by entry of vectors of one length; abstract."""
 
-    output_dim: int | None
+    def __init__(self, output_dim: int | None = None) -> None:
+        self.output_dim = output_dim
 
     def build(self, dims: Sequence[int]) -> FusionModule:
         """Make a module that maps M tensors (B, q_m) to (B, d).
@@ -140,9 +141,6 @@ class SumFusion(_Entrywise):
             [1., 1.]])
     """
 
-    def __init__(self, output_dim: int | None = None) -> None:
-        self.output_dim = output_dim
-
     def _module(self, dims: tuple[int, ...], length: int) -> _EntrywiseNet:
         return _Sum(dims, length)
 
@@ -174,9 +172,6 @@ class MeanFusion(_Entrywise):
     tensor([[3., 3.],
             [1., 1.]])
     """
-
-    def __init__(self, output_dim: int | None = None) -> None:
-        self.output_dim = output_dim
 
     def _module(self, dims: tuple[int, ...], length: int) -> _EntrywiseNet:
         return _Mean(dims, length)
@@ -210,9 +205,6 @@ class MaxFusion(_Entrywise):
             [-1., -1.]])
     """
 
-    def __init__(self, output_dim: int | None = None) -> None:
-        self.output_dim = output_dim
-
     def _module(self, dims: tuple[int, ...], length: int) -> _EntrywiseNet:
         return _Max(dims, length)
 
@@ -245,9 +237,6 @@ class ProductFusion(_Entrywise):
     tensor([[10., 10.],
             [ 2.,  2.]])
     """
-
-    def __init__(self, output_dim: int | None = None) -> None:
-        self.output_dim = output_dim
 
     def _module(self, dims: tuple[int, ...], length: int) -> _EntrywiseNet:
         return _Product(dims, length)

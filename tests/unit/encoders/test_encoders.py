@@ -32,7 +32,7 @@ def test_each_kind_of_term_has_a_default(term, kind) -> None:
 
 def test_a_term_without_an_encoder_says_so() -> None:
     term = Fuse((Image("scan"), Text("note")))
-    with pytest.raises(NotImplementedError, match=r"fuse\(.* has no encoder.*note"):
+    with pytest.raises(ParameterError, match=r"fuse\(.* has no encoder.*note"):
         get_encoder(None, term)
 
 
